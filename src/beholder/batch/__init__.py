@@ -1,0 +1,1 @@
+"""Plan, shard, part file: a folder of pictures becomes one table."""

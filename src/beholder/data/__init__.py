@@ -1,0 +1,1 @@
+"""Manifests, public data sets, leak checks and synthetic distortions."""

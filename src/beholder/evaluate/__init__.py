@@ -1,0 +1,1 @@
+"""Correlation, bootstrap, and results as files."""

@@ -1,0 +1,1 @@
+"""Open any picture safely and find pictures."""

@@ -1,0 +1,1 @@
+"""beholder-mini: the small embedded model, its statistics, network, training and export."""

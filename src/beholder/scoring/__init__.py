@@ -1,0 +1,1 @@
+"""Scores, cards, the model table and the ONNX scorer."""
