@@ -13,14 +13,20 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from beholder.batch.run import score as score
     from beholder.scoring.model import Model as Model
     from beholder.scoring.model import load as load
     from beholder.scoring.score import Score as Score
 
 # Names are resolved on first use, so that `import beholder` costs milliseconds.
-_HOMES = {"load": "beholder.scoring.model", "Model": "beholder.scoring.model", "Score": "beholder.scoring.score"}
+_HOMES = {
+    "load": "beholder.scoring.model",
+    "score": "beholder.batch.run",
+    "Model": "beholder.scoring.model",
+    "Score": "beholder.scoring.score",
+}
 
-__all__ = ["Model", "Score", "__version__", "load"]
+__all__ = ["Model", "Score", "__version__", "load", "score"]
 
 
 def __getattr__(name: str) -> object:
