@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from beholder.errors import UserError
+
 Status = Literal["ok", "unreadable", "unsupported", "too_large", "too_small", "timeout", "crashed"]
 """`unreadable`: missing, no permission, empty, truncated or damaged. `unsupported`: not a picture format we read.
 `too_large`: more pixels than `max_pixels`, refused before decoding. `too_small`: a side under 32 px.
@@ -12,7 +14,7 @@ Status = Literal["ok", "unreadable", "unsupported", "too_large", "too_small", "t
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 
-class ImageError(Exception):
+class ImageError(UserError):
     """A picture that can't be scored. `status` is its row's status, the message its row's error."""
 
     def __init__(self, status: Status, message: str) -> None:
