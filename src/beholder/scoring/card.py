@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from beholder.errors import UserError
 from beholder.task import Task
+
+CARD_FILE = "card.json"
 
 
 class Measured(BaseModel):
@@ -40,6 +44,14 @@ class TaskCard(BaseModel):
     native_range: tuple[float, float]
     """Range of the ratings it was trained on."""
     trained_on: tuple[str, ...]
+    """Data sets and splits, e.g. `biq2021:train`."""
+
+    @model_validator(mode="after")
+    def _levels_rise(self) -> Self:
+        ends = (0.0, *self.level_values, 100.0)
+        if list(ends) != sorted(ends):
+            raise ValueError(f"level_values = {self.level_values}; they must rise from worst to best within 0 to 100")
+        return self
 
 
 class Card(BaseModel):
@@ -51,7 +63,7 @@ class Card(BaseModel):
     engine: str
     description: str
     version: str
-    tasks: dict[Task, TaskCard]
+    tasks: dict[Task, TaskCard] = Field(min_length=1)
     preprocess: str
     """What is done to a picture before the model sees it, in words; goes into every row."""
     fit_area: int = Field(gt=0)
@@ -65,11 +77,22 @@ class Card(BaseModel):
     measured: tuple[Measured, ...] = ()
     limits: tuple[str, ...] = ()
     """What it does badly."""
-    weights_file: str
+    weights_file: str = Field(pattern=r"^[^/\\]+$")
     """File name of the weights, beside the card."""
     weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
     @classmethod
     def read(cls, path: Path) -> Card:
-        """Read a card; raises `FileNotFoundError`, or pydantic's `ValidationError` naming the wrong field."""
-        return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        """Read a card. Raises UserError if the file is missing, or naming the first field that is wrong."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise UserError(f"{str(path.parent)!r} is not a model: it has no {path.name}") from None
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            raise UserError(f"{str(path)!r} is not a valid model card: {where}: {first['msg']}") from None
+
+    def write(self, path: Path) -> None:
+        """Write the card as JSON that a person can read; `Card.read` gives back an equal card."""
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
