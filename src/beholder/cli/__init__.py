@@ -1,1 +1,145 @@
-"""The command line."""
+"""The command line: which verbs there are, and what happens when something goes wrong.
+
+A verb's module is imported when that verb is called, so `beholder --help` stays fast whatever the verbs need.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from beholder import __version__
+from beholder.errors import UserError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb of the command line."""
+
+    load: str
+    """`module:attribute` of a function, or of a `typer.Typer` for a verb that has verbs of its own.
+
+    A function that ends with another exit code than 0 raises `typer.Exit(code)`.
+    """
+    help: str
+    """One line for `beholder --help`."""
+    extra: str | None = None
+    """What to install beyond the core, as in `pip install 'beholder[extra]'`."""
+    when_stopped: str = ""
+    """What to tell a person who pressed Ctrl-C."""
+
+
+VERBS = {
+    "score": Verb(
+        "beholder.cli.score:score",
+        "Score pictures for quality and aesthetics, 0 to 100.",
+        when_stopped="Finished parts are kept: the same command with --resume goes on from there.",
+    ),
+    "models": Verb("beholder.cli.models:app", "What the numbers mean, and how accurate they are."),
+    "evaluate": Verb("beholder.cli.evaluate:evaluate", "Measure a model on rated pictures.", extra="evaluate"),
+    "compare": Verb("beholder.cli.compare:compare", "Compare two evaluations on the same pictures.", extra="evaluate"),
+    "data": Verb("beholder.cli.data:app", "Import rated data sets, check splits for leaks."),
+    "train": Verb("beholder.cli.train:app", "Train a model from a recipe.", extra="train"),
+}
+
+# Its class moved when typer took click in; its place above BadParameter did not.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `beholder` and return its exit code: 0 all well, 1 nothing done, 2 done with too many failed rows.
+
+    A mistake of the user's ends as one line on stderr. Everything else is a bug and keeps its traceback.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    called = next((argument for argument in given if not argument.startswith("-")), "")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold bytes that no encoding can print
+    try:
+        code = _app(called)(given, prog_name="beholder", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own last flush complains
+        return 1
+    except KeyboardInterrupt:
+        code = 130
+    except _UsageError as error:
+        return _fail(_usage_line(error))
+    except UserError as error:
+        return _fail(str(error))
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        return _fail(error.strerror + (f": {error.filename!r}" if error.filename is not None else ""))
+    except ModuleNotFoundError as error:
+        verb = VERBS.get(called)
+        if verb is None or verb.extra is None or (error.name or "").startswith("beholder"):
+            raise
+        return _fail(f"{called} needs {error.name}, which is not installed. Try: pip install 'beholder[{verb.extra}]'")
+    if code == 130:
+        verb = VERBS.get(called)
+        return _fail(f"stopped. {verb.when_stopped if verb else ''}", code=130)
+    return code if isinstance(code, int) else 0
+
+
+def _app(called: str) -> typer.Typer:
+    """The command tree. Only the verb that is called is loaded; of the others it knows the name and one line."""
+    app = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # help in boxes takes four times as long to appear
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def beholder(
+        version: Annotated[bool, typer.Option("--version", help="Show the version.", callback=_show_version)] = False,
+    ) -> None:
+        """How does this picture look to people? Quality and aesthetics scores, offline, in seconds."""
+
+    for name, verb in VERBS.items():
+        if name != called:
+            app.command(name, help=verb.help)(_not_called)
+            continue
+        loaded = _load(verb)
+        if isinstance(loaded, typer.Typer):
+            app.add_typer(loaded, name=name, help=verb.help)
+        else:
+            app.command(name)(loaded)
+    return app
+
+
+def _load(verb: Verb) -> typer.Typer | Callable[..., object]:
+    module, attribute = verb.load.split(":")
+    loaded: typer.Typer | Callable[..., object] = getattr(import_module(module), attribute)
+    return loaded
+
+
+def _not_called() -> None:
+    raise AssertionError("a verb that was not loaded was called")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"beholder {__version__}")
+        raise typer.Exit
+
+
+def _usage_line(error: Exception) -> str:
+    message: str = error.format_message()  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    stop = "" if message.endswith((".", "?")) else "."
+    return f"{message}{stop} Try: {context.command_path if context else 'beholder'} --help"
+
+
+def _fail(message: str, code: int = 1) -> int:
+    line = " ".join(part.strip() for part in message.splitlines())
+    print(f"beholder: {line}".rstrip(), file=sys.stderr)
+    return code

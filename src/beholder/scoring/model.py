@@ -47,8 +47,8 @@ class Model:
         """What the numbers mean, what the model was trained on, and how accurate it was measured to be."""
         return self.scorer.card
 
-    @overload
-    def score(self, source: Source, *, task: TaskChoice = "both") -> Score: ...
+    @overload  # a str is also an iterable of str; at run time the first signature wins, as in the overloads
+    def score(self, source: Source, *, task: TaskChoice = "both") -> Score: ...  # type: ignore[overload-overlap]
 
     @overload
     def score(self, source: Iterable[Source], *, task: TaskChoice = "both") -> list[Score]: ...

@@ -22,12 +22,20 @@ Levels = dict[Task, NDArray[np.float32]]
 class Scorer(Protocol):
     """A model that turns views into level probabilities. The same view gives the same answer in any batch."""
 
-    card: Card
-    """Who the model is: ranges, preprocessing, training data, measured accuracy, licence."""
-    fit: Fit
-    """How large it looks at a picture."""
-    device: str
-    """Where it runs, for the summary line, e.g. `cpu`."""
+    @property
+    def card(self) -> Card:
+        """Who the model is: ranges, preprocessing, training data, measured accuracy, licence."""
+        ...
+
+    @property
+    def fit(self) -> Fit:
+        """How large it looks at a picture."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it runs, for the summary line, e.g. `cpu`."""
+        ...
 
     def infer(self, views: Sequence[View]) -> list[Levels]:
         """Level probabilities of each view, in order. Views may differ in size."""
