@@ -105,9 +105,8 @@ def open_image(
         _check_size(source.size, max_pixels)
         return _look_at(source, fit, [])
     if isinstance(source, np.ndarray):
-        if source.ndim in (2, 3):
-            _check_size((source.shape[1], source.shape[0]), max_pixels)
         image, note = from_array(source)
+        _check_size(image.size, max_pixels)
         return _look_at(image, fit, [note])
     if not isinstance(source, str | Path):
         raise TypeError(f"a picture is a path, a Pillow image or a NumPy array, not {type(source).__name__}")
@@ -125,7 +124,7 @@ def _open_regular(path: str) -> BinaryIO:
     """Open a regular file. Checked first, because opening a pipe waits and opening a device can do anything."""
     try:
         info = os.stat(path)
-        file = open(path, "rb") if stat.S_ISREG(info.st_mode) and info.st_size else None
+        file = open(path, "rb") if stat.S_ISREG(info.st_mode) and info.st_size else None  # noqa: SIM115 (the caller closes it)
     except FileNotFoundError:
         if os.path.islink(path):
             raise ImageError("unreadable", f"broken link: it points to {os.readlink(path)!r}") from None
