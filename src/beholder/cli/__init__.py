@@ -133,7 +133,11 @@ def _show_version(wanted: bool) -> None:
 
 
 def _usage_line(error: Exception) -> str:
+    from pydantic import ValidationError
+
     message: str = error.format_message()  # type: ignore[attr-defined]
+    if isinstance(error.__cause__, ValidationError):  # then typer says what is allowed, but not what it was given
+        message += f", got {error.__cause__.errors()[0]['input']!r}"
     context = getattr(error, "ctx", None)
     stop = "" if message.endswith((".", "?")) else "."
     return f"{message}{stop} Try: {context.command_path if context else 'beholder'} --help"
