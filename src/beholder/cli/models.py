@@ -76,10 +76,11 @@ def print_card(console: Console, card: Card, folder: Path) -> None:
 
 def _section(console: Console, title: str, *lines: str, indent: int = 2) -> None:
     console.print(title)
-    first, rest = " " * indent, " " * (indent + 2)
+    first = " " * indent
+    rest = first + ("  " if len(lines) > 1 else "")
+    # Words stay whole, so that paths and digests can be copied.
+    wrapper = textwrap.TextWrapper(console.width, first, rest, break_long_words=False, break_on_hyphens=False)
     for line in lines:
-        # Words stay whole, so that paths and digests can be copied.
-        wrapper = textwrap.TextWrapper(console.width, first, rest, break_long_words=False, break_on_hyphens=False)
         console.print(wrapper.fill(line), soft_wrap=True)
     console.print()
 
