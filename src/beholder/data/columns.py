@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
+from beholder.errors import UserError
 from beholder.task import ScoreRange
 
 Split = Literal["train", "val", "test"]
@@ -22,7 +23,7 @@ Place = Callable[[int], str]
 """Where a row was read, for messages: row index to e.g. `labels.csv line 7`."""
 
 
-class ManifestError(ValueError):
+class ManifestError(UserError):
     """A manifest that can't be used as it is; the message says which line, what was found and what is allowed."""
 
 

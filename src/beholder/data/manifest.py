@@ -111,13 +111,13 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest from its folder, or from the CSV or Parquet file in it.
 
-    Raises `FileNotFoundError`, `LabelRangeError` for a score outside the declared range, and `ManifestError` for
-    everything else: a missing, unknown or mistyped key, a missing column, an empty or non-finite score, a path twice.
+    Raises `LabelRangeError` for a score outside the declared range, and `ManifestError` for everything else: no such
+    file, a missing, unknown or mistyped key, a missing column, an empty or non-finite score, a path twice.
     """
     file = _table_file(path)
     toml = file.parent / "dataset.toml"
     if not toml.is_file():
-        raise FileNotFoundError(f"{toml} is missing: it declares range and direction of the scores in {file.name}")
+        raise ManifestError(f"{toml} is missing: it declares range and direction of the scores in {file.name}")
     facts = _read_facts(toml)
     columns, place = _read_csv(file) if file.suffix == ".csv" else _read_parquet(file)
     image_root = (file.parent / Path(facts.pop("image_root")).expanduser()).resolve()
@@ -150,14 +150,12 @@ def _table_file(path: Path) -> Path:
     if path.is_dir():
         found = [file for file in (path / "manifest.csv", path / "manifest.parquet") if file.is_file()]
         if not found:
-            raise FileNotFoundError(
-                f"{path} holds no manifest.csv and no manifest.parquet. Try `beholder data import`."
-            )
+            raise ManifestError(f"{path} holds no manifest.csv and no manifest.parquet. Try `beholder data import`.")
         if len(found) == 2:
             raise ManifestError(f"{path} holds manifest.csv and manifest.parquet; name the one you mean")
         return found[0]
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; give a manifest's folder, or its CSV or Parquet file")
+        raise ManifestError(f"{path} does not exist; give a manifest's folder, or its CSV or Parquet file")
     if path.suffix not in {".csv", ".parquet"}:
         raise ManifestError(f"{path.name} ends in {path.suffix!r}; a manifest is a .csv or a .parquet file")
     return path
