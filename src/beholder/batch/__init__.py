@@ -1,1 +1,11 @@
-"""Plan, shard, part file: a folder of pictures becomes one table."""
+"""Plan, shard, part file: a folder of pictures becomes one table.
+
+| module | what it knows |
+|---|---|
+| `run` | `score`: from inputs and options to a `Run` |
+| `plan` | what a run to a file will do, on disk, so that it can be resumed |
+| `shards` | scores in any order become whole shards of rows |
+| `workers`, `worker` | the crew of processes, and what one of them does |
+| `rows`, `files`, `sort` | the table: columns, file formats, order |
+| `summary`, `report` | counts and speed; a run in words |
+"""

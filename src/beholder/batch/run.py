@@ -1,0 +1,158 @@
+"""Score a folder of pictures: `beholder.score`, behind the command of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from beholder.batch.earlier import check_free, finished_rows, rows_to_retry, stopped_run
+from beholder.batch.execute import retry_failed as retry
+from beholder.batch.execute import score_to_file, score_to_memory, summarize
+from beholder.batch.files import check_suffix, read_rows, write_rows
+from beholder.batch.plan import has_plan, make_plan, parts_folder, write_plan
+from beholder.batch.report import report_text
+from beholder.batch.shards import Meter, Settings
+from beholder.batch.sort import SortKey, check_sort, sorted_rows
+from beholder.batch.summary import OnProgress, Summary
+from beholder.batch.workers import usable_cpus
+from beholder.errors import UserError
+from beholder.imaging.find import find_images
+from beholder.imaging.open import DEFAULT_MAX_PIXELS
+from beholder.scoring.card import CARD_FILE, Card
+from beholder.scoring.model import TaskChoice, tasks_of
+from beholder.scoring.table import DEFAULT, resolve
+
+Inputs = str | Path | Sequence[str | Path]
+"""Files, folders, globs, `-` for a list on stdin, CSV or Parquet files with a path column."""
+
+BATCH_SIZE = 8
+"""Enough that handing over costs nothing (20 us a picture), few enough that memory stays small (0.8 MB a picture)."""
+
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """What `score` gives back."""
+
+    summary: Summary
+    """Counts per status, speed, device."""
+    card: Card
+    """Of the model: what its numbers mean."""
+    path: Path | None
+    """The file that holds the rows; None where they are only in memory."""
+    rows: pa.Table | None
+    """The rows where they are in memory, else None."""
+
+    @property
+    def table(self) -> pa.Table:
+        """One row per picture (`beholder.batch.rows.SCHEMA`), in input order unless sorted.
+
+        A picture that could not be scored keeps its row, with `status` and `error`. Rows that went to `path` are
+        read from there at each call.
+        """
+        if self.rows is not None:
+            return self.rows
+        assert self.path is not None
+        return read_rows(self.path)
+
+    def save(self, path: str | Path) -> None:
+        """Write the rows as .parquet, .csv or .jsonl; an existing file is replaced as a whole."""
+        write_rows([self.table], Path(path))
+
+    def report(self) -> None:
+        """Print the summary, a histogram per task, the lowest ten and the reasons of failed rows."""
+        print(report_text(self.table, self.summary))
+
+    def __repr__(self) -> str:
+        return f"<beholder run: {self.summary}>"
+
+
+def score(
+    inputs: Inputs = (),
+    *,
+    model: str | Path = DEFAULT,
+    task: TaskChoice = "both",
+    out: str | Path | None = None,
+    resume: bool = False,
+    retry_failed: bool = False,
+    overwrite: bool = False,
+    sort: SortKey | None = None,
+    recursive: bool = True,
+    workers: int | None = None,
+    batch_size: int = BATCH_SIZE,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    timeout_s: float = TIMEOUT_S,
+    on_progress: OnProgress = lambda progress: None,
+) -> Run:
+    """Score pictures for quality and aesthetics, 0 to 100, higher is better; one row per picture, never a gap.
+
+    The same picture and model give the same score, to 1e-5 in every level probability, whatever the batch size, the
+    order and the number of workers.
+
+    `inputs` are files, folders (with what is below them if `recursive`), globs, `-` for a list on stdin, or tables
+    with a path column. With `out` (.parquet, .csv or .jsonl) rows go to that file, memory doesn't grow with their
+    number, and a run that was stopped, however rudely, can be finished with `resume`; `inputs` may then be left out.
+    `retry_failed` scores again what failed in an existing `out`, only those among `inputs` if given. `sort` orders
+    the rows and needs them all in memory. `workers` processes (default: one per usable CPU) score `batch_size`
+    pictures at a time. A picture with more than `max_pixels` gets status `too_large` before decoding, one that takes
+    longer than `timeout_s` gets `timeout`. `on_progress` is called after every picture and every finished shard.
+
+    Raises `UserError` (a ValueError) for anything a person can put right: nothing to score, an unknown model, an
+    `out` that exists, a run to resume that was started with other settings.
+    """
+    folder = resolve(model)
+    card = Card.read(folder / CARD_FILE)
+    settings = Settings(
+        folder, card, tasks_of(card, task), max_pixels, usable_cpus() if workers is None else workers,
+        batch_size, timeout_s, on_progress,
+    )  # fmt: skip
+    if sort is not None:
+        check_sort(sort)
+    paths = _find(inputs, recursive)
+    if out is None:
+        if resume or retry_failed or overwrite:
+            raise UserError("--resume, --retry-failed and --overwrite need the file they are about: give it with -o")
+        rows, summary = score_to_memory(_some(paths), settings)
+        return Run(summary, card, None, sorted_rows(rows, sort) if sort else rows)
+    out = Path(out)
+    _check_out(out)
+    if resume + retry_failed + overwrite > 1:
+        raise UserError("--resume, --retry-failed and --overwrite exclude each other: give one of them")
+    if retry_failed:
+        summary = retry(out, rows_to_retry(out, settings), paths, settings, sort)
+    elif resume and has_plan(parts_folder(out)):
+        plan, planned_paths = stopped_run(out, paths, settings)
+        summary = score_to_file(out, plan, planned_paths, settings, sort)
+    elif resume and out.exists():
+        rows = finished_rows(out, paths, settings)
+        summary = summarize([rows], Meter(n_total=len(rows), n_shards=0, n_done=len(rows)), settings)
+    else:
+        if not overwrite:
+            check_free(out)
+        plan = make_plan(_some(paths), card, settings.tasks, max_pixels)
+        write_plan(parts_folder(out), plan, paths)
+        summary = score_to_file(out, plan, paths, settings, sort)
+    return Run(summary, card, out, None)
+
+
+def _find(inputs: Inputs, recursive: bool) -> list[str]:
+    several = [inputs] if isinstance(inputs, str | Path) else inputs
+    return find_images([str(entry) for entry in several], recursive=recursive)
+
+
+def _some(paths: list[str]) -> list[str]:
+    if not paths:
+        raise UserError("nothing to score: name pictures or folders, or - for a list on stdin. Try: beholder score .")
+    return paths
+
+
+def _check_out(out: Path) -> None:
+    check_suffix(out)
+    if out.is_dir():
+        raise UserError(f"can't write {out}: it is a folder. Name a file in it, such as {out / 'scores.parquet'}")
+    if not out.parent.is_dir():
+        raise UserError(f"can't write {out}: the folder {out.parent} does not exist. Make it first")

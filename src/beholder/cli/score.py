@@ -1,0 +1,143 @@
+"""`beholder score`: pictures in, a table of scores out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from beholder.batch.report import failure_lines
+from beholder.batch.run import BATCH_SIZE, TIMEOUT_S
+from beholder.batch.run import score as score_pictures
+from beholder.batch.sort import SortKey
+from beholder.batch.summary import Summary
+from beholder.cli.models import print_card
+from beholder.cli.score_progress import show_progress
+from beholder.cli.score_table import print_plain, print_table
+from beholder.errors import UserError
+from beholder.imaging.open import DEFAULT_MAX_PIXELS
+from beholder.scoring.card import CARD_FILE, Card
+from beholder.scoring.table import DEFAULT, resolve
+
+TOO_MANY_FAILED = 2
+"""Exit code of a run that is done, with more failed rows than `--max-bad` allows."""
+
+
+def score(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH...",
+            help="Pictures, folders, globs, CSV or Parquet files with a path column, or - for a list on stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Write all rows to a .parquet, .csv or .jsonl file."),
+    ] = None,
+    model: Annotated[str, typer.Option(metavar="NAME_OR_FOLDER", help="See: beholder models list.")] = DEFAULT,
+    task: Annotated[Literal["quality", "aesthetics", "both"], typer.Option(help="What to score.")] = "both",
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="quality, aesthetics or path, smallest first; -quality and so on: largest first. "
+            "The table on the screen is sorted by the first score if not told otherwise, a file is not.",
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Finish a run with -o that was stopped.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Score again what failed in the file given with -o.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file given with -o.")] = False,
+    max_bad: Annotated[
+        str, typer.Option(metavar="SHARE", help="Failed rows allowed, as 1% or as a number; with more, exit code 2.")
+    ] = "1%",
+    recursive: Annotated[bool, typer.Option(help="Look into folders inside folders.")] = True,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes; one per CPU core if not given.", show_default=False)
+    ] = None,
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Pictures that a worker gets at once.")] = BATCH_SIZE,
+    max_pixels: Annotated[
+        int, typer.Option(metavar="N", help="A larger picture is refused before it is decoded.")
+    ] = DEFAULT_MAX_PIXELS,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Time limit of one picture.")] = TIMEOUT_S,
+    explain_model: Annotated[
+        bool, typer.Option("--explain-model", help="Say what the numbers mean and how accurate they are, and stop.")
+    ] = False,
+) -> int:
+    """Score pictures for quality and aesthetics, 0 to 100, higher is better.
+
+    Without -o: a table on the terminal, or tab-separated text into a pipe. A picture that can't be scored keeps its
+    row, with a status and a reason. Exit code: 0 all well, 1 nothing done, 2 more failed rows than --max-bad.
+    """
+    console = Console(highlight=False, markup=False, emoji=False)
+    if explain_model:
+        folder = resolve(model)
+        print_card(console, Card.read(folder / CARD_FILE), folder)
+        return 0
+    allowed = parse_max_bad(max_bad)
+    first_score: SortKey = "aesthetics" if task == "aesthetics" else "quality"
+    try:
+        with show_progress(sys.stderr) as on_progress:
+            run = score_pictures(
+                paths or [],
+                model=model,
+                task=task,
+                out=out,
+                resume=resume,
+                retry_failed=retry_failed,
+                overwrite=overwrite,
+                sort=sort or (None if out else first_score),  # type: ignore[arg-type]  # checked by the callee
+                recursive=recursive,
+                workers=workers,
+                batch_size=batch_size,
+                max_pixels=max_pixels,
+                timeout_s=timeout,
+                on_progress=on_progress,
+            )
+    except KeyboardInterrupt:
+        if out is None:
+            raise UserError("stopped; nothing is kept, since there is no -o to keep it in") from None
+        raise
+    if out is None and sys.stdout.isatty():
+        print_table(run.table, console)
+    elif out is None:
+        print_plain(run.table, sys.stdout)
+        sys.stdout.flush()
+    _print_end(run.summary, out)
+    return TOO_MANY_FAILED if run.summary.n_failed > allowed(run.summary.n_total) else 0
+
+
+def parse_max_bad(text: str) -> Callable[[int], float]:
+    """Failed rows allowed of how many, from `1%` or `5`.
+
+    >>> parse_max_bad("1%")(500), parse_max_bad("5")(500)
+    (5.0, 5.0)
+    """
+    number = text.strip().removesuffix("%").strip()
+    is_share = text.strip().endswith("%")
+    try:
+        value = float(number) if is_share else int(number)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= (100 if is_share else sys.maxsize):
+        raise UserError(f"--max-bad {text}: allowed are a share from 0% to 100% or a number of rows, such as 1% or 5")
+    return (lambda n_total: n_total * value / 100) if is_share else (lambda n_total: value)
+
+
+def _print_end(summary: Summary, out: Path | None) -> None:
+    """What a person wants to know last, on stderr, so that a pipe holds nothing but rows."""
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if summary.failures and (out is not None or not sys.stdout.isatty()):  # else they are in the table
+        console.print("\n".join(failure_lines(summary)))
+        if out is not None:
+            console.print(f"try them again with: beholder score --retry-failed -o {out}")
+    console.print(str(summary), style="bold" if console.is_terminal else "")
+    if out is not None:
+        console.print(f"wrote {out}")

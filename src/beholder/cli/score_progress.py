@@ -1,0 +1,81 @@
+"""How far a run is: a bar on a terminal, one plain line per finished shard elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from beholder.batch.summary import OnProgress, Progress
+
+_REDRAW_S = 0.1
+"""A bar drawn for every picture would cost more than a small picture."""
+
+
+@contextmanager
+def show_progress(stream: TextIO) -> Iterator[OnProgress]:
+    """A callback that shows progress on `stream` while the block runs."""
+    if not stream.isatty():
+        yield _Lines(stream)
+        return
+    columns = (BarColumn(bar_width=None), TextColumn("{task.description}", markup=False))
+    with Bar(*columns, console=Console(file=stream), transient=True, auto_refresh=False, expand=True) as bar:
+        yield _LiveBar(bar)
+
+
+class _Pace:
+    """Rate and time left of this run, rows of an earlier one left out."""
+
+    def __init__(self) -> None:
+        self._start_s = time.monotonic()
+        self._n_earlier: int | None = None
+
+    def describe(self, progress: Progress) -> str:
+        if self._n_earlier is None:
+            self._n_earlier = progress.n_done - 1
+        rate = (progress.n_done - self._n_earlier) / max(1e-6, time.monotonic() - self._start_s)
+        left = _clock((progress.n_total - progress.n_done) / rate)
+        failed = f", {progress.n_failed:,} failed" if progress.n_failed else ""
+        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+        return f"{progress.n_done:,} of {progress.n_total:,}{failed}, {speed} pictures/s, {left} left"
+
+
+class _Lines:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._pace = _Pace()
+        self._n_shards_done = 0
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.shard is None and progress.n_done > 1:
+            return
+        line = self._pace.describe(progress)
+        if progress.shard is not None:
+            print(f"part {progress.shard + 1} of {progress.n_shards}: {line}", file=self._stream, flush=True)
+
+
+class _LiveBar:
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._task = bar.add_task("starting", total=None)
+        self._pace = _Pace()
+        self._drawn_s = 0.0
+        bar.refresh()
+
+    def __call__(self, progress: Progress) -> None:
+        line, now_s = self._pace.describe(progress), time.monotonic()
+        if now_s - self._drawn_s >= _REDRAW_S:
+            self._drawn_s = now_s
+            self._bar.update(self._task, completed=progress.n_done, total=progress.n_total, description=line)
+            self._bar.refresh()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
