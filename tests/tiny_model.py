@@ -40,7 +40,7 @@ def tiny_model(tasks: Sequence[str] = TASKS, seed: int = 0, batch: str | int = "
         helper.make_node("Flatten", ["pooled"], ["features"]),
     ]
     for task in tasks:
-        weights.append(tensor(f"{task}_linear", 4 * rng.normal(size=(channels, 5))))
+        weights.append(tensor(f"{task}_linear", rng.normal(size=(channels, 5))))
         nodes.append(helper.make_node("MatMul", ["features", f"{task}_linear"], [f"{task}_logits"]))
         nodes.append(helper.make_node("Softmax", [f"{task}_logits"], [task], axis=-1))
     graph = helper.make_graph(

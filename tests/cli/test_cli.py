@@ -18,7 +18,7 @@ import typer
 from beholder.errors import UserError
 from beholder.imaging.status import ImageError
 
-def exercise(how: str, count: int = 1) -> None:
+def exercise(how: str, count: int = 1) -> int:
     """Do something that ends in the way that is asked for."""
     if how == "user":
         raise UserError("sides = 3;\\n  allowed are 4")
@@ -42,6 +42,7 @@ def exercise(how: str, count: int = 1) -> None:
     if how == "long":
         for i in range(100_000):
             print(i)
+    return 2 if how == "return" else 0
 '''
 
 
@@ -135,6 +136,7 @@ def test_a_module_of_ours_that_is_missing_is_a_bug_and_no_missing_extra() -> Non
 @pytest.mark.usefixtures("exercise")
 def test_a_verb_sets_the_exit_code() -> None:
     assert main(["exercise", "fine"]) == 0
+    assert main(["exercise", "return"]) == 2
     assert main(["exercise", "code"]) == 2
 
 

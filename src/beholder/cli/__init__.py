@@ -26,7 +26,7 @@ class Verb:
     load: str
     """`module:attribute` of a function, or of a `typer.Typer` for a verb that has verbs of its own.
 
-    A function that ends with another exit code than 0 raises `typer.Exit(code)`.
+    A function that is to end with another exit code than 0 returns it, or raises `typer.Exit(code)`.
     """
     help: str
     """One line for `beholder --help`."""
