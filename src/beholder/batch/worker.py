@@ -56,10 +56,13 @@ def work(pipe: Connection, stage: Stage, job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent ends us
     Thread(target=_end_with_parent, daemon=True).start()
     try:
-        scorer = OnnxScorer.from_folder(job.folder, threads=1)
+        _answer(pipe, stage, job)
     except UserError as error:
         pipe.send(error)
-        return
+
+
+def _answer(pipe: Connection, stage: Stage, job: Job) -> None:
+    scorer = OnnxScorer.from_folder(job.folder, threads=1)
     while True:
         stage.value = IDLE
         try:
