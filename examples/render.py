@@ -47,8 +47,8 @@ def dark(image, rng):
 
 
 def overexposed(image, rng):
-    """Two stops too bright, clipped."""
-    linear = ((np.asarray(image) / 255) ** 2.2 * 4).clip(0, 1)
+    """Three stops too bright, clipped."""
+    linear = ((np.asarray(image) / 255) ** 2.2 * 8).clip(0, 1)
     return Image.fromarray((linear ** (1 / 2.2) * 255).round().astype(np.uint8))
 
 

@@ -93,66 +93,79 @@ def sea(rng):
     return sharpen(develop(light, rng, exposure=0.78, bloom=0.05))
 
 
+SHORE = 0.66
+WARM = np.array([[1.0, 0.62, 0.26], [1.0, 0.76, 0.46], [0.78, 0.88, 1.0], [1.0, 0.50, 0.18], [0.55, 0.80, 1.0]])
+"""Colours of electric light."""
+
+
 def city(rng):
     """A waterfront at night: lit windows, their reflection, and lights out of focus in front."""
-    shore = 0.66
-    dusk = mix([0.008, 0.014, 0.040], [0.16, 0.085, 0.10], step(0.0, shore, Y) ** 2.2)
+    dusk = mix([0.008, 0.014, 0.040], [0.16, 0.085, 0.10], step(0.0, SHORE, Y) ** 2.2)
     clouds = lookup(noise(rng, 1.7, 512, 1024, stretch=2.5), X * 600, Y * 600)
     light = dusk * (1 + 0.28 * clouds[..., None]).clip(0.3)
-    warm = np.array([[1.0, 0.62, 0.26], [1.0, 0.76, 0.46], [0.78, 0.88, 1.0], [1.0, 0.50, 0.18], [0.55, 0.80, 1.0]])
     concrete = noise(rng, 1.0, 512, 512)
-    y_px, x_px = np.mgrid[0:H, 0:W]
     for row in range(3):
         left = -rng.integers(0, 60)
         while left < W:
             width = int(rng.integers(60, 150))
-            centre = np.exp(-((((left + width / 2) / W - 0.56) / 0.24) ** 2))
-            tall = (0.10 + 0.40 * centre * rng.uniform(0.45, 1.0) + 0.10 * rng.random()) * (1.05 - 0.24 * row)
-            top = int((shore - tall) * H)
-            right, bottom = min(W, left + width), int(shore * H)
-            area = np.s_[top:bottom, max(0, left) : right]
-            facade = np.array([0.013, 0.017, 0.030]) * rng.uniform(0.5, 1.5) * (1.5 - 0.4 * row)
-            wall = facade * (1 + 0.22 * concrete[y_px[area] % 512, x_px[area] % 512])[..., None]
-            wall = wall + 0.020 * step(0.45, 1.0, Y[area])[..., None] * np.array([1.0, 0.6, 0.35])
-            cell_x, cell_y = int(rng.integers(7, 11)), int(rng.integers(9, 14))
-            column, floor = (x_px[area] - left) // cell_x, (y_px[area] - top) // cell_y
-            columns, floors = width // cell_x + 2, (bottom - top) // cell_y + 2
-            lit = rng.random((floors, columns)) < rng.uniform(0.16, 0.5)
-            power = lit * rng.lognormal(-0.55, 0.75, (floors, columns))
-            tint = warm[rng.choice(5, (floors, columns), p=[0.34, 0.32, 0.16, 0.12, 0.06])]
-            in_x, in_y = (x_px[area] - left) % cell_x, (y_px[area] - top) % cell_y
-            pane = (in_x > 1) & (in_x < cell_x - 1) & (in_y > 2) & (in_y < cell_y - 2)
-            pane &= (x_px[area] - left > 4) & (left + width - x_px[area] > 5) & (y_px[area] - top > 8)
-            curtain = 0.55 + 0.45 * (in_y / cell_y)
-            glow = (power[floor, column] * pane * curtain)[..., None] * tint[floor, column]
-            light[area] = wall + glow * (0.75 + 0.3 * row)
-            if tall > 0.36:
-                mast = int(left + width / 2)
-                light[max(0, top - 70) : top, mast : mast + 2] = [0.03, 0.03, 0.04]
-                light[max(0, top - 74) : top - 68, mast - 2 : mast + 4] = [5.0, 0.35, 0.2]
+            _build(light, rng, concrete, row, left, width)
             left += width + int(rng.integers(-12, 14))
     for lamp in np.arange(0.02, 1.0, 0.052) + rng.normal(0, 0.004, 19):
-        halo = np.exp(-np.hypot((X - lamp) * W, (Y - shore + 0.012) * H) / 4.0)
+        halo = np.exp(-np.hypot((X - lamp) * W, (Y - SHORE + 0.012) * H) / 4.0)
         light = light + halo[..., None] * np.array([7.0, 4.2, 1.7])
-    quay = step(shore - 0.006, shore - 0.004, Y) * step(shore + 0.012, shore + 0.010, Y)
+    quay = step(SHORE - 0.006, SHORE - 0.004, Y) * step(SHORE + 0.012, SHORE + 0.010, Y)
     light = mix(light, np.array([0.012, 0.011, 0.012]), quay)
-    depth = (Y - shore - 0.008).clip(0)
+    light = _mirror_in_water(light, rng)
+    for _ in range(11):
+        x, y, radius = rng.uniform(0, 1), rng.uniform(0.86, 1.02), rng.uniform(0.020, 0.048)
+        gap = np.hypot((X - x) * W / H, Y - y) / radius
+        disc = step(1.04, 0.95, gap) * (0.75 + 0.35 * step(0.7, 0.97, gap))
+        light = light + disc[..., None] * WARM[rng.choice(5)] * rng.uniform(0.06, 0.26)
+    return sharpen(develop(light, rng, exposure=1.5, bloom=0.09, grain=0.007))
+
+
+def _build(light, rng, concrete, row, left, width):
+    """Draw one house of the waterfront into `light`; `left` and `width` in rendering pixels."""
+    y_px, x_px = np.mgrid[0:H, 0:W]
+    centre = np.exp(-((((left + width / 2) / W - 0.56) / 0.24) ** 2))
+    tall = (0.10 + 0.40 * centre * rng.uniform(0.45, 1.0) + 0.10 * rng.random()) * (1.05 - 0.24 * row)
+    top = int((SHORE - tall) * H)
+    right, bottom = min(W, left + width), int(SHORE * H)
+    area = np.s_[top:bottom, max(0, left) : right]
+    facade = np.array([0.013, 0.017, 0.030]) * rng.uniform(0.5, 1.5) * (1.5 - 0.4 * row)
+    wall = facade * (1 + 0.22 * concrete[y_px[area] % 512, x_px[area] % 512])[..., None]
+    wall = wall + 0.020 * step(0.45, 1.0, Y[area])[..., None] * np.array([1.0, 0.6, 0.35])
+    cell_x, cell_y = int(rng.integers(7, 11)), int(rng.integers(9, 14))
+    column, floor = (x_px[area] - left) // cell_x, (y_px[area] - top) // cell_y
+    columns, floors = width // cell_x + 2, (bottom - top) // cell_y + 2
+    lit = rng.random((floors, columns)) < rng.uniform(0.16, 0.5)
+    power = lit * rng.lognormal(-0.55, 0.75, (floors, columns))
+    tint = WARM[rng.choice(5, (floors, columns), p=[0.34, 0.32, 0.16, 0.12, 0.06])]
+    in_x, in_y = (x_px[area] - left) % cell_x, (y_px[area] - top) % cell_y
+    pane = (in_x > 1) & (in_x < cell_x - 1) & (in_y > 2) & (in_y < cell_y - 2)
+    pane &= (x_px[area] - left > 4) & (left + width - x_px[area] > 5) & (y_px[area] - top > 8)
+    curtain = 0.55 + 0.45 * (in_y / cell_y)
+    glow = (power[floor, column] * pane * curtain)[..., None] * tint[floor, column]
+    light[area] = wall + glow * (0.75 + 0.3 * row)
+    if tall > 0.36:
+        mast = int(left + width / 2)
+        light[max(0, top - 70) : top, mast : mast + 2] = [0.03, 0.03, 0.04]
+        light[max(0, top - 74) : top - 68, mast - 2 : mast + 4] = [5.0, 0.35, 0.2]
+
+
+def _mirror_in_water(light, rng):
+    """The waterfront in `light`, with its reflection in rippled water below."""
+    depth = (Y - SHORE - 0.008).clip(0)
     ripple = noise(rng, 1.1, 1024, 1024, stretch=0.3)
     z = 1 / (depth + 0.035)
     wave = lookup(ripple, (X - 0.5) * z * 75, z * 95) * step(0.0, 0.03, depth)
     fine = lookup(ripple, (X - 0.5) * z * 210 + 90, z * 260) * step(0.0, 0.05, depth)
     shift = (0.55 * wave + 0.45 * fine) * (0.018 + 0.16 * depth)
     mirrored = lookup(
-        light, X * (W - 1) + fine * 2, ((shore - depth * 1.15 + shift).clip(0.02, shore - 0.008)) * (H - 1)
+        light, X * (W - 1) + fine * 2, ((SHORE - depth * 1.15 + shift).clip(0.02, SHORE - 0.008)) * (H - 1)
     )
     water = mirrored * (0.62 - 0.5 * depth)[..., None] + np.array([0.004, 0.007, 0.014])
-    light = mix(light, water, step(0.0, 1 / H, depth))
-    for _ in range(11):
-        x, y, radius = rng.uniform(0, 1), rng.uniform(0.86, 1.02), rng.uniform(0.020, 0.048)
-        gap = np.hypot((X - x) * W / H, Y - y) / radius
-        disc = step(1.04, 0.95, gap) * (0.75 + 0.35 * step(0.7, 0.97, gap))
-        light = light + disc[..., None] * warm[rng.choice(5)] * rng.uniform(0.06, 0.26)
-    return sharpen(develop(light, rng, exposure=1.5, bloom=0.09, grain=0.007))
+    return mix(light, water, step(0.0, 1 / H, depth))
 
 
 def forest(rng):
@@ -206,6 +219,14 @@ def forest(rng):
         lookup(noise(rng, 1.0, 1, 1024), angle * 130, X * 0) * step(1.0, 0.25, Y) * np.exp(-(((X - 0.52) / 0.34) ** 2))
     )
     light = light + beams.clip(0)[..., None] * np.array([0.16, 0.14, 0.085])
+    canopy = _canopy(rng)
+    foliage = mix([0.020, 0.035, 0.010], [0.42, 0.52, 0.08], (glow * 0.8 + 0.15 * canopy).clip(0, 1))
+    light = mix(light, foliage * (0.5 + 0.5 * canopy)[..., None], step(0.0, 0.3, canopy) * 0.95)
+    return sharpen(develop(light, rng, exposure=0.92, bloom=0.10))
+
+
+def _canopy(rng):
+    """Twigs that hang into the picture: how much of each pixel is leaf, lighter and darker."""
     canopy = np.zeros((H, W))
     for count, low, high, size in ((700, -0.02, 0.21, 8), (200, -0.02, 0.12, 13)):
         for _ in range(count):
@@ -220,6 +241,4 @@ def forest(rng):
             along, over = dx * np.cos(turn) + dy * np.sin(turn), dy * np.cos(turn) - dx * np.sin(turn)
             leaf = step(1.0, 0.85, np.hypot(along / size, over / (size * 0.42)))
             canopy[y0:y1, x0:x1] = np.maximum(canopy[y0:y1, x0:x1], leaf * rng.uniform(0.6, 1.0))
-    foliage = mix([0.020, 0.035, 0.010], [0.42, 0.52, 0.08], (glow * 0.8 + 0.15 * canopy).clip(0, 1))
-    light = mix(light, foliage * (0.5 + 0.5 * canopy)[..., None], step(0.0, 0.3, canopy) * 0.95)
-    return sharpen(develop(light, rng, exposure=0.92, bloom=0.10))
+    return canopy
