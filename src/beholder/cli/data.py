@@ -18,9 +18,10 @@ from beholder.data.columns import SPLITS
 from beholder.data.importers.generic import Columns, generic
 from beholder.data.labels import Facts, build_manifest, salt
 from beholder.data.leaks import find_leaks, fix_leaks
-from beholder.data.manifest import Manifest, read_manifest, write_manifest
+from beholder.data.manifest import Manifest, SplitBy, read_manifest, write_manifest
 from beholder.data.scenes import SAME_SCENE
 from beholder.data.split import SHARES
+from beholder.errors import UserError
 from beholder.task import ScoreRange, Task
 
 app = typer.Typer()
@@ -124,7 +125,7 @@ def import_generic(
     """Your own labels: any table with a column of paths and one of scores."""
     columns = Columns(path_col, score_col, group_col, split_col, std_col, raters_col, text_col)
     declared = ScoreRange(*score_range, higher_is_better=not lower_is_better)
-    split_by = "official" if split_col else "group" if group_col else "row"
+    split_by: SplitBy = "official" if split_col else "group" if group_col else "row"
     manifest = build_manifest(
         generic(labels, columns),
         Facts(name, task, declared, split_by, licence, source),
@@ -159,8 +160,15 @@ def check(
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that decode. Default: one per CPU.")] = None,
 ) -> None:
     """Look for the same file, scene or group in two parts of a split. Exit code 2 if there are any left."""
+    redraws = stratify is not None or shares != SHARES or seed != 0
+    if redraws and not fix:
+        raise UserError("--stratify, --shares and --seed say how parts are drawn anew; they go with --fix")
     console = _console()
     found = read_manifest(manifest)
+    if redraws and found.split_by == "official":
+        raise UserError(
+            f"{found.name} has official parts, which --fix does not draw anew; leave out --stratify and such"
+        )
     report = find_leaks(found, threshold, workers or os.cpu_count() or 1)
     names, splits = found.column("path"), found.column("split")
     counts = Counter(twin.kind for twin in report.twins)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
@@ -120,3 +122,15 @@ def unknown(what: str, name: str, known: list[str], where: str) -> str:
     near = get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(known)}."
     return f"{where}: unknown {what} {name!r}. {hint}"
+
+
+@contextmanager
+def utf8_only(file: Path) -> Iterator[None]:
+    """Turn the decoding error of a text file in another encoding into a `ManifestError` that says what to do."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"{file} is not UTF-8 text (byte {error.object[error.start]:#04x}); "
+            "save it again as UTF-8, which spreadsheets call 'CSV UTF-8'"
+        ) from None

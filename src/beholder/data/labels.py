@@ -57,6 +57,7 @@ def build_manifest(
 ) -> Manifest:
     """Check labels and give each row its split: the official one, or one by hash of its group (`split_groups`).
 
+    Official parts without a validation part keep their test part; validation is drawn from train.
     Raises `LabelRangeError` for a score outside the declared range, and `ManifestError` for labels whose picture is
     not under `image_root`; with `allow_missing` those are left out instead.
     """
@@ -95,15 +96,41 @@ def _with_pictures(labels: Sequence[Label], image_root: Path, allow_missing: boo
 
 
 def _splits(labels: Sequence[Label], salted: str, shares: Shares, stratify: str | None) -> list[Split]:
+    groups = [label.group or label.path for label in labels]
     official = [label.split for label in labels if label.split is not None]
-    if len(official) == len(labels):
-        return official
-    if official:
+    if not official:
+        return split_groups(groups, salt=salted, shares=shares, strata=_strata(labels, stratify))
+    if len(official) < len(labels):
         bare = next(label for label in labels if label.split is None)
         raise ManifestError(f"{bare.place}: no split, though {len(official):,} other rows have one")
-    strata = None
-    if stratify is not None:
-        if stratify not in labels[0].extra:
-            raise ManifestError(unknown("column to stratify by", stratify, list(labels[0].extra), labels[0].place))
-        strata = [label.extra[stratify] for label in labels]
-    return split_groups([label.group or label.path for label in labels], salt=salted, shares=shares, strata=strata)
+    if "val" in official or "train" not in official:
+        if shares != SHARES or stratify is not None:
+            raise ManifestError(f"{labels[0].place}: the set has parts of its own; leave out --shares and --stratify")
+        return official
+    return _with_validation(official, groups, salted, shares, _strata(labels, stratify))
+
+
+def _with_validation(
+    official: Sequence[Split], groups: Sequence[str], salted: str, shares: Shares, strata: Sequence[str] | None
+) -> list[Split]:
+    """Train gives val its share: with train and test only, models would be chosen on test."""
+    rows = [row for row, split in enumerate(official) if split == "train"]
+    val = shares[1] / (shares[0] + shares[1]) if shares[0] + shares[1] > 0 else 0.0
+    drawn = split_groups(
+        [groups[row] for row in rows],
+        salt=salted,
+        shares=(1 - val, val, 0.0),
+        strata=None if strata is None else [strata[row] for row in rows],
+    )
+    found = list(official)
+    for row, split in zip(rows, drawn, strict=True):
+        found[row] = split
+    return found
+
+
+def _strata(labels: Sequence[Label], column: str | None) -> list[str] | None:
+    if column is None:
+        return None
+    if column not in labels[0].extra:
+        raise ManifestError(unknown("column to stratify by", column, list(labels[0].extra), labels[0].place))
+    return [label.extra[column] for label in labels]

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from beholder.data.columns import ManifestError, Place, Split, make_table, unknown
+from beholder.data.columns import ManifestError, Place, Split, make_table, unknown, utf8_only
 from beholder.task import TASKS, ScoreRange, Task
 
 SplitBy = Literal["official", "row", "reference", "subject", "theme", "scene", "group"]
@@ -100,7 +100,8 @@ class Manifest:
 
         The order of rows, where the pictures lie on this machine and the file format do not change it.
         """
-        head = f"{self.task} {self.range.low!r} {self.range.high!r} {self.range.higher_is_better}"
+        low, high = float(self.range.low), float(self.range.high)  # 0 and 0.0 are one end
+        head = f"{self.task} {low!r} {high!r} {self.range.higher_is_better}"
         names, scores, splits = self.column("path"), self.column("score"), self.column("split")
         digest = hashlib.sha256(head.encode())
         for row in sorted(zip(names, scores, splits, strict=True)):
@@ -162,7 +163,7 @@ def _table_file(path: Path) -> Path:
 
 
 def _read_csv(file: Path) -> tuple[dict[str, list[str]], Place]:
-    with file.open(encoding="utf-8-sig", newline="") as stream:
+    with utf8_only(file), file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream)
         header = next(reader, [])
         twice = sorted({name for name in header if header.count(name) > 1})

@@ -54,7 +54,7 @@ def thumbnails(paths: Sequence[Path], workers: int) -> tuple[Floats, dict[int, s
                 failed[row] = found
             else:
                 small[row] = found
-    return small / 255, failed
+    return small / np.float32(255), failed
 
 
 def _thumbnail(path: Path) -> NDArray[np.uint8] | str:
@@ -90,13 +90,16 @@ def _describe(small_NHWC: Floats) -> Floats:
         directions.append(weight.reshape(n, 4, 16, 4, 16).sum(axis=(2, 4)))
     shapes = np.sqrt(np.stack(directions, axis=-1)).reshape(n, -1)
     colours = small_NHWC.reshape(n, 8, 8, 8, 8, 3).mean(axis=(2, 4)).reshape(n, -1)
-    return np.concatenate([_centred(shapes), _centred(colours)], axis=1) * np.float32(np.sqrt(0.5))
+    both = np.concatenate([_centred(shapes), _centred(colours)], axis=1) * np.float32(np.sqrt(0.5))
+    described: Floats = both.astype(np.float32)
+    return described
 
 
 def _centred(rows: Floats) -> Floats:
     rows = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.maximum(length, 1e-6)).astype(np.float32)
+    unit: Floats = (rows / np.maximum(length, 1e-6)).astype(np.float32)
+    return unit
 
 
 def _candidates(described: Floats, block: int = 512) -> NDArray[np.int64]:

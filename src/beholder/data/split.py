@@ -25,7 +25,7 @@ def split_groups(
     counts for its most frequent one) each stratum is cut for itself, so its shares hold inside it too.
 
     >>> split_groups(["a", "b", "a", "c"], salt="demo", shares=(0.5, 0.0, 0.5))
-    ['test', 'train', 'test', 'train']
+    ['train', 'test', 'train', 'test']
     """
     if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise UserError(f"shares = {shares}; three numbers from 0 that sum to 1 are allowed, e.g. {SHARES}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from beholder.data.columns import SPLITS, ManifestError, Split
 from beholder.data.importers.tables import read_rows
@@ -39,9 +38,19 @@ def generic(file: Path, columns: Columns) -> list[Label]:
     labels = []
     for place, cells in read_rows(file, tuple(named.values()), "\t" if file.suffix == ".tsv" else ","):
         known = {name: cells[column] for name, column in named.items()}
-        split = read_split(known.pop("split"), place) if "split" in known else None
-        extra = {name: value for name, value in cells.items() if name not in named.values()}
-        labels.append(Label(place=place, split=split, extra=extra, **cast(dict[str, str], known)))  # type: ignore[arg-type]
+        labels.append(
+            Label(
+                known["path"],
+                known["score"],
+                place,
+                split=read_split(known["split"], place) if "split" in known else None,
+                score_std=known.get("score_std"),
+                n_raters=known.get("n_raters"),
+                text=known.get("text"),
+                group=known.get("group"),
+                extra={name: value for name, value in cells.items() if name not in named.values()},
+            )
+        )
     return labels
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from beholder.data.columns import ManifestError, unknown
+from beholder.data.columns import ManifestError, unknown, utf8_only
 
 Cells = dict[str, str]
 
@@ -27,7 +27,7 @@ def picture_folder(root: Path, *names: str) -> str:
 
 def read_rows(file: Path, columns: Sequence[str], delimiter: str = ",") -> Iterator[tuple[str, Cells]]:
     """Place and cells of each row of a table with a header. Raises `ManifestError` if one of `columns` is missing."""
-    with file.open(encoding="utf-8-sig", newline="") as stream:
+    with utf8_only(file), file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream, delimiter=delimiter, skipinitialspace=True)
         have = [name.strip() for name in reader.fieldnames or []]
         reader.fieldnames = have
@@ -46,7 +46,7 @@ def read_words(file: Path, at_least: int, delimiter: str | None = None) -> Itera
 
     Empty lines are passed over; a line with fewer words than `at_least` raises `ManifestError`.
     """
-    with file.open(encoding="utf-8-sig") as stream:
+    with utf8_only(file), file.open(encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, 1):
             words = [word.strip() for word in line.strip().split(delimiter)]
             if words in ([], [""]):
