@@ -14,6 +14,7 @@ from PIL import Image
 from tiny_model import tiny_model, write_tiny_checkpoint
 
 import beholder
+from beholder.batch.summary import Progress
 from beholder.errors import UserError
 
 PROC = Path("/proc/self/fd")
@@ -72,9 +73,12 @@ def test_a_picture_that_kills_its_worker_twice_costs_one_row(
 
 
 @pytest.mark.skipif(not PROC.exists(), reason="needs /proc to see which picture a worker has open")
-def test_a_picture_that_hangs_costs_one_row(with_a_large_one: list[str], tiny: Path) -> None:
+@pytest.mark.parametrize(("workers", "batch_size"), [(2, 8), (1, 1)])
+def test_a_picture_that_hangs_costs_one_row(
+    workers: int, batch_size: int, with_a_large_one: list[str], tiny: Path
+) -> None:
     with send_to_whoever_opens(with_a_large_one[5], signal.SIGSTOP) as hit:
-        run = beholder.score(with_a_large_one, model=tiny, workers=2, batch_size=8, timeout_s=3)
+        run = beholder.score(with_a_large_one, model=tiny, workers=workers, batch_size=batch_size, timeout_s=3)
     assert len(hit) == 1
     assert run.table["status"].to_pylist() == ["ok"] * 5 + ["timeout"] + ["ok"] * 7
     assert run.table["error"][5].as_py() == "took longer than 3 s"
@@ -106,3 +110,21 @@ def test_a_model_that_gives_no_probabilities_is_one_clear_error(photos: Path, tm
 def test_no_worker_is_left_after_a_run(photos: Path, tiny: Path) -> None:
     beholder.score(photos, model=tiny, workers=2)
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.skipif(not PROC.exists(), reason="sends a signal")
+def test_a_worker_that_is_killed_while_it_waits_costs_nothing(with_a_large_one: list[str], tiny: Path) -> None:
+    killed: list[int] = []
+
+    def kill_one(progress: Progress) -> None:
+        """Called in the parent, while the worker that has just answered waits for its next pictures."""
+        if progress.n_scored == 2:
+            [child] = multiprocessing.active_children()
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGKILL)
+            child.join()
+            killed.append(child.pid)
+
+    run = beholder.score(with_a_large_one, model=tiny, workers=1, batch_size=2, on_progress=kill_one)
+    assert len(killed) == 1
+    assert run.summary.counts == {"ok": 13}

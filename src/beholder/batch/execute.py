@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,9 @@ def score_to_file(out: Path, plan: Plan, paths: list[str], settings: Settings, s
     missing = [shard for shard in shards if not files[shard.number].exists()]
     n_missing = sum(len(shard.indices) for shard in missing)
     meter = Meter(n_total=plan.n_pictures, n_shards=len(shards), n_done=plan.n_pictures - n_missing)
-    for shard, rows in score_shards(paths, missing, settings, meter):
-        write_rows([rows], files[shard.number])
+    with closing(score_shards(paths, missing, settings, meter)) as finished:  # a full disk must end the workers, too
+        for shard, rows in finished:
+            write_rows([rows], files[shard.number])
     if sort:
         write_rows([sorted_rows(pa.concat_tables(map(read_rows, files)), sort)], out)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,12 +73,12 @@ class Meter:
 
     def progress(self, shard: int | None = None) -> Progress:
         """Where the run stands."""
-        return Progress(self.n_done, self.n_total, self.n_failed, shard, self.n_shards)
+        return Progress(self.n_done, self.n_total, self.n_scored, self.n_failed, shard, self.n_shards)
 
 
 def score_shards(
     paths: Sequence[str], shards: Sequence[Shard], settings: Settings, meter: Meter
-) -> Iterator[tuple[Shard, pa.Table]]:
+) -> Generator[tuple[Shard, pa.Table]]:
     """Each shard of `paths` with its rows, as soon as all its pictures are finished.
 
     Only shards in work are in memory: one or two, or as many as other workers finish while one picture uses up its
@@ -126,3 +126,6 @@ def _gather(scores: Iterable[tuple[int, Score]], shards: Sequence[Shard]) -> Ite
         if len(found) == len(shard.indices):
             del open_shards[place]
             yield shard, [found[i] for i in shard.indices]
+    n_lost = len(open_shards) + sum(1 for _ in upcoming)
+    if n_lost:  # a bug, and the one that nobody would notice
+        raise RuntimeError(f"{n_lost} shards of {len(shards)} were never finished")

@@ -22,8 +22,10 @@ class Progress:
     n_done: int
     """Rows that are finished, those of an earlier, resumed run included."""
     n_total: int
+    n_scored: int
+    """Rows that this run finished."""
     n_failed: int
-    """Of those that this run scored."""
+    """Of those that this run finished."""
     shard: int | None
     """Number of the shard that was finished just now; None for a mere picture."""
     n_shards: int

@@ -84,8 +84,6 @@ def score_paths(paths: Sequence[str], scorer: Scorer, job: Job, stage: Stage) ->
             pictures[i] = open_image(path, fit=scorer.fit, max_pixels=job.max_pixels)
         except ImageError as error:
             scores[i] = Score(path=path, status=error.status, error=str(error))
-        except MemoryError:
-            scores[i] = Score(path=path, status="crashed", error="not enough memory to open it")
     stage.value = -len(pictures) or IDLE
     answers = scorer.infer([picture.rgb for picture in pictures.values()]) if pictures else []
     for (i, picture), levels in zip(pictures.items(), answers, strict=True):

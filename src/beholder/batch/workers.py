@@ -15,7 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import wait
@@ -42,7 +42,7 @@ def usable_cpus() -> int:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """What a worker gets at once."""
+    """What a worker gets at once; never empty."""
 
     pictures: list[Picture]
     suspect: bool = False
@@ -91,9 +91,10 @@ class Crew:
         while True:
             for worker in self._workers:
                 if worker.chunk is None:
-                    chunk = again.popleft() if again else _Chunk(list(islice(source, self._batch_size)))
-                    if chunk.pictures:
-                        worker.give(chunk)
+                    if again:
+                        worker.give(again.popleft())
+                    elif pictures_left := list(islice(source, self._batch_size)):
+                        worker.give(_Chunk(pictures_left))
             busy = [worker for worker in self._workers if worker.chunk is not None]
             if not busy:
                 return
@@ -132,7 +133,8 @@ class Crew:
             yield index, Score(path=path, status="crashed", error=f"its worker process died twice (exit code {code})")
         else:
             suspects = chunk.pictures[stage : stage + 1] if stage >= 0 else chunk.pictures
-            again.append(_Chunk([picture for picture in chunk.pictures if picture not in suspects]))
+            others = [picture for picture in chunk.pictures if picture not in suspects]
+            again.extend([_Chunk(others)] if others else [])
             again.extend(_Chunk([picture], suspect=True) for picture in suspects)
         self._replace(worker)
 
@@ -145,7 +147,8 @@ class Crew:
         else:
             index, path = chunk.pictures[guilty]
             yield index, Score(path=path, status="timeout", error=f"took longer than {self._timeout_s:g} s")
-            again.append(_Chunk(chunk.pictures[:guilty] + chunk.pictures[guilty + 1 :]))
+            others = chunk.pictures[:guilty] + chunk.pictures[guilty + 1 :]
+            again.extend([_Chunk(others)] if others else [])
         self._replace(worker)
 
     def _replace(self, worker: _Worker) -> None:
@@ -170,7 +173,8 @@ class _Worker:
     def give(self, chunk: _Chunk) -> None:
         self.chunk = chunk
         self._since_s = time.monotonic()
-        self.pipe.send([path for _, path in chunk.pictures])
+        with suppress(OSError):  # it is dead already: reading its answer will tell
+            self.pipe.send([path for _, path in chunk.pictures])
 
     def take_back(self) -> _Chunk:
         assert self.chunk is not None

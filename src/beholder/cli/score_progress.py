@@ -29,16 +29,13 @@ def show_progress(stream: TextIO) -> Iterator[OnProgress]:
 
 
 class _Pace:
-    """Rate and time left of this run, rows of an earlier one left out."""
+    """Rate and time left, from what this run did; rows of an earlier, resumed one don't count."""
 
     def __init__(self) -> None:
         self._start_s = time.monotonic()
-        self._n_earlier: int | None = None
 
     def describe(self, progress: Progress) -> str:
-        if self._n_earlier is None:
-            self._n_earlier = progress.n_done - 1
-        rate = (progress.n_done - self._n_earlier) / max(1e-6, time.monotonic() - self._start_s)
+        rate = progress.n_scored / max(1e-6, time.monotonic() - self._start_s)
         left = _clock((progress.n_total - progress.n_done) / rate)
         failed = f", {progress.n_failed:,} failed" if progress.n_failed else ""
         speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
@@ -49,14 +46,11 @@ class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._pace = _Pace()
-        self._n_shards_done = 0
 
     def __call__(self, progress: Progress) -> None:
-        if progress.shard is None and progress.n_done > 1:
-            return
-        line = self._pace.describe(progress)
         if progress.shard is not None:
-            print(f"part {progress.shard + 1} of {progress.n_shards}: {line}", file=self._stream, flush=True)
+            where = f"part {progress.shard + 1} of {progress.n_shards}"
+            print(f"{where}: {self._pace.describe(progress)}", file=self._stream, flush=True)
 
 
 class _LiveBar:
@@ -68,9 +62,10 @@ class _LiveBar:
         bar.refresh()
 
     def __call__(self, progress: Progress) -> None:
-        line, now_s = self._pace.describe(progress), time.monotonic()
+        now_s = time.monotonic()
         if now_s - self._drawn_s >= _REDRAW_S:
             self._drawn_s = now_s
+            line = self._pace.describe(progress)
             self._bar.update(self._task, completed=progress.n_done, total=progress.n_total, description=line)
             self._bar.refresh()
 
