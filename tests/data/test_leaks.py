@@ -136,4 +136,11 @@ def test_agreement_does_not_depend_on_order_or_company(tmp_path):
 
 
 def test_one_picture_has_no_pairs():
-    assert find_scenes(np.zeros((1, 64, 64, 3), dtype=np.float32)) == []
+    assert find_scenes(np.zeros((1, 64, 64, 3), dtype=np.uint8)) == []
+
+
+def test_working_in_tiles_changes_nothing(photos, monkeypatch):
+    small, _ = thumbnails(photos.paths(), workers=1)
+    whole = find_scenes(small)
+    monkeypatch.setattr("beholder.data.scenes._TILE", 5)
+    assert find_scenes(small) == whole

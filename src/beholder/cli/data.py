@@ -166,9 +166,7 @@ def check(
     console = _console()
     found = read_manifest(manifest)
     if redraws and found.split_by == "official":
-        raise UserError(
-            f"{found.name} has official parts, which --fix does not draw anew; leave out --stratify and such"
-        )
+        raise UserError(f"{found.name} has official parts, which are never drawn anew; leave out --stratify and such")
     report = find_leaks(found, threshold, workers or os.cpu_count() or 1)
     names, splits = found.column("path"), found.column("split")
     counts = Counter(twin.kind for twin in report.twins)
