@@ -11,6 +11,7 @@ from beholder.data.columns import make_table
 from beholder.data.manifest import Manifest, write_manifest
 from beholder.task import ScoreRange
 
+MOS_1_TO_5 = ScoreRange(1.0, 5.0)
 MakeManifest = Callable[..., Manifest]
 
 
@@ -24,10 +25,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_manifest(tmp_path: Path) -> MakeManifest:
     """`make_manifest(path=[...], score=[...], ...)` writes a manifest into `tmp_path / "set"` and gives it back.
 
-    Quality on a MOS scale of 1 to 5, split by row and all of it test, unless told otherwise. Pictures lie in the folder.
+    Quality on a MOS scale of 1 to 5, split by row, all of it test, unless told otherwise; pictures lie in the folder.
     """
 
-    def make(*, score_range: ScoreRange = ScoreRange(1.0, 5.0), split_by: str = "row", **columns: Any) -> Manifest:
+    def make(*, score_range: ScoreRange = MOS_1_TO_5, split_by: str = "row", **columns: Any) -> Manifest:
         columns = {"split": ["test"] * len(columns["path"])} | columns
         folder = (tmp_path / "set").resolve()
         manifest = Manifest(

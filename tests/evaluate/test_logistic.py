@@ -42,6 +42,12 @@ def test_a_step_is_fitted_although_its_best_curve_is_infinitely_steep():
     assert plcc_logistic4(pred, mos) == pytest.approx(1.0, abs=1e-6)
 
 
+def test_a_weak_metric_is_fitted_too():
+    for seed in range(5):
+        pred, mos = np.random.default_rng(seed).multivariate_normal([0, 0], [[1, 0.1], [0.1, 1]], size=300).T
+        assert plcc_logistic4(pred, mos) >= plcc_raw(pred, mos) - 1e-6
+
+
 def test_the_curve_only_rises():
     rng = np.random.default_rng(3)
     for seed in range(50):
@@ -55,16 +61,6 @@ def test_the_curve_only_rises():
         assert (np.diff(curve(np.sort(pred))) >= 0).all()
 
 
-def test_the_curve_does_not_depend_on_where_the_search_starts():
-    rng = np.random.default_rng(6)
-    for n in (60, 300):
-        pred = rng.normal(size=n)
-        mos = pred + 0.6 * rng.normal(size=n)
-        reference = fit_logistic4(pred, mos)
-        for start in [(0.0, 1.0), (0.0, 3.0), (1.0, 0.5), (-1.0, 0.5)]:
-            assert fit_logistic4(pred, mos, start=start)(pred) == pytest.approx(reference(pred), abs=1e-3)
-
-
 def test_a_reversed_metric_gets_no_curve_and_keeps_its_sign():
     rng = np.random.default_rng(4)
     mos = rng.normal(size=200)
@@ -72,16 +68,6 @@ def test_a_reversed_metric_gets_no_curve_and_keeps_its_sign():
     with pytest.raises(LogisticFitError, match="does not rise"):
         plcc_logistic4(pred, mos)
     assert srcc(pred, mos) < -0.9
-
-
-def test_counts_are_repeated_rows():
-    rng = np.random.default_rng(5)
-    pred = rng.normal(size=80)
-    mos = np.tanh(pred) + 0.2 * rng.normal(size=80)
-    counts = rng.integers(1, 4, 80)
-    weighted = fit_logistic4(pred, mos, counts.astype(np.float64))
-    repeated = fit_logistic4(np.repeat(pred, counts), np.repeat(mos, counts))
-    assert weighted(pred) == pytest.approx(repeated(pred), abs=1e-5)
 
 
 def test_too_few_rows_for_four_parameters_are_refused():

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from beholder.cli.evaluate import WIDTH
 from beholder.evaluate.compare import ComparedPart, Comparison, verdict
 from beholder.evaluate.compare import compare as run_compare
 from beholder.evaluate.tables import METRIC_TITLES
@@ -25,7 +26,7 @@ def compare(
 ) -> None:
     """Compare two evaluations on the same pictures and the same resamples (paired bootstrap)."""
     comparison = run_compare(a, b, resamples=resamples, seed=seed)
-    print_comparison(Console(highlight=False, markup=False), comparison)
+    print_comparison(Console(highlight=False, markup=False, width=WIDTH), comparison)
     if out is not None:
         comparison.write(out)
         print(f"\nWrote {out}")
@@ -55,7 +56,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
                 "" if p is None else f"{p:.3f}",
                 difference.problem or verdict(metric, difference),
             )
-    console.print(table, crop=False, overflow="ignore")
+    console.print(table)
     units = "groups" if comparison.overall.n_groups is not None else "pictures"
     console.print(
         f"{comparison.resamples} resamples of {units}. Each interval stands for itself: among many parts, "

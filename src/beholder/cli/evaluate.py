@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from beholder.cli.score_progress import show_progress
 from beholder.evaluate.bootstrap import Estimate
 from beholder.evaluate.result import PREDICTIONS_FILE, RESULT_FILE, Part, Result
 from beholder.evaluate.run import evaluate as run_evaluate
 from beholder.evaluate.tables import METRIC_TITLES
+
+WIDTH = 200
+"""Columns a table may take. Numbers stay whole; where a terminal is narrower, it folds the line."""
 
 
 def evaluate(
@@ -40,18 +45,20 @@ def evaluate(
     Writes predictions.parquet and result.json.
     """
     folder = out or Path("results") / f"{Path(model).stem}-{manifest.stem or manifest.resolve().name}"
-    result = run_evaluate(
-        model,
-        manifest,
-        out=folder,
-        by=by,
-        split=split,
-        lower_is_better=lower_is_better,
-        workers=workers,
-        resamples=resamples,
-        seed=seed,
-    )
-    print_result(Console(highlight=False, markup=False), result)
+    with show_progress(sys.stderr) as on_progress:
+        result = run_evaluate(
+            model,
+            manifest,
+            out=folder,
+            by=by,
+            split=split,
+            lower_is_better=lower_is_better,
+            workers=workers,
+            resamples=resamples,
+            seed=seed,
+            on_progress=on_progress,
+        )
+    print_result(Console(highlight=False, markup=False, width=WIDTH), result)
     print(f"\nWrote {folder / RESULT_FILE} and {folder / PREDICTIONS_FILE}")
     if result.n_scored == 0:
         raise typer.Exit(1)
@@ -65,33 +72,58 @@ def print_result(console: Console, result: Result) -> None:
         console.print("MOS is mirrored inside its range, because the manifest declares that lower is better.")
     if not result.pred_higher_is_better:
         console.print("Predictions change sign, because lower is better.")
-    units = "rows" if result.n_groups is None else f"{result.n_groups} groups"
-    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
-    table.add_column(f"95 % interval over {units}", no_wrap=True)
-    parts: dict[str, Part] = {"all": result} | result.by if result.by else {"": result}
-    for name, part in parts.items():
-        table.add_column(f"{name}\n{_scored(part)}" if name else "", justify="right", no_wrap=True)
-    for metric, title in METRIC_TITLES.items():
-        table.add_row(title, *(_cell(part.metrics[metric]) for part in parts.values()))
+    console.print(_overall(result))
+    _explain(console, result)
+    if result.by:
+        console.print()
+        console.print(_parts(result))
+        for name, part in result.by.items():
+            _explain(console, part, f"{name}, ")
+
+
+def _overall(result: Result) -> Table:
+    units = "pictures" if result.n_groups is None else f"{result.n_groups} groups"
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column(f"95 % interval, resampling {units}")
+    rows = {METRIC_TITLES[name]: estimate for name, estimate in result.metrics.items()}
     if result.metrics_filled:
-        for metric in ("srcc", "plcc_raw", "plcc_logistic4"):
-            cells = [_cell((part.metrics_filled or part.metrics)[metric]) for part in parts.values()]
-            table.add_row(f"{METRIC_TITLES[metric]}, failures set to the mean", *cells)
-    console.print(table, crop=False, overflow="ignore")
-    for name, part in parts.items():
-        for metric, estimate in part.metrics.items():
-            if estimate.problem:
-                console.print(
-                    f"{name + ', ' if name else ''}{METRIC_TITLES[metric]}: {estimate.problem}", soft_wrap=True
-                )
+        filled = ("srcc", "plcc_raw", "plcc_logistic4")
+        rows |= {f"{METRIC_TITLES[name]}, failures set to the mean": result.metrics_filled[name] for name in filled}
+    for title, estimate in rows.items():
+        table.add_row(title, _value(estimate), _interval(estimate))
+    return table
+
+
+def _parts(result: Result) -> Table:
+    metrics = ("srcc", "plcc_logistic4", "rmse")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for title in (str(result.by_column), "scored", *(METRIC_TITLES[metric] for metric in metrics)):
+        table.add_column(title)
+    for name, part in result.by.items():
+        cells = [f"{_value(part.metrics[metric])} {_interval(part.metrics[metric])}" for metric in metrics]
+        table.add_row(name, f"{part.n_scored} / {part.n_total}", *cells)
+    return table
+
+
+def _explain(console: Console, part: Part, where: str = "") -> None:
+    """One line per reason why a number or an interval is missing."""
+    reasons: dict[str, list[str]] = {}
+    for metric, estimate in part.metrics.items():
+        if estimate.problem:
+            reasons.setdefault(estimate.problem, []).append(METRIC_TITLES[metric])
+    for reason, titles in reasons.items():
+        console.print(f"{where}{', '.join(titles)}: {reason}", soft_wrap=True)
 
 
 def _scored(part: Part) -> str:
     return f"{part.n_scored} / {part.n_total} scored"
 
 
-def _cell(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "failed"
-    interval = "" if estimate.low is None else f"  [{estimate.low:.3f}, {estimate.high:.3f}]"
-    return f"{estimate.value:.3f}{interval}"
+def _value(estimate: Estimate) -> str:
+    return "failed" if estimate.value is None else f"{estimate.value:.3f}"
+
+
+def _interval(estimate: Estimate) -> str:
+    return "" if estimate.low is None else f"[{estimate.low:.3f}, {estimate.high:.3f}]"

@@ -3,9 +3,12 @@
 The percentile interval, not BCa: it needs no jackknife (n more evaluations), it is the same rule for one model and for
 the difference of two, and at the n of this field (hundreds and up) BCa moves the ends by less than their noise.
 
-A resample is a count per row. Ranks then follow from a running sum over values sorted once, so no resample is sorted
-or copied, and memory stays at a few (n,) arrays whatever the number of resamples. The logistic curve is refitted in
-each resample, from the curve of all rows, because choosing it is part of the metric.
+A resample is a count per row. Ranks then follow from a running sum over values sorted once, so no resample is sorted,
+and memory stays at a few (n,) arrays whatever the number of resamples.
+
+The logistic curve is fitted once, to all rows, and held. At a least-squares optimum a refit moves PLCC and RMSE to
+second order only; and a curve that may only rise, fitted anew to each resample, would keep every interval of a weak
+metric above 0.
 """
 
 from __future__ import annotations
@@ -133,23 +136,26 @@ class _Pair:
         self.pred, self.mos = check_pair(pred, mos)
         self.pred_level = np.unique(self.pred, return_inverse=True)[1]
         self.mos_level = np.unique(self.mos, return_inverse=True)[1]
-        self.curve: Logistic4 | None = None
+        self.mapped: Vector | None = None
         self.values: dict[str, float] = {}
         self.problems: dict[str, str] = {}
         for name in metrics:
-            try:
-                self.values[name] = self._value(name)
-            except LogisticFitError as error:
-                self.problems[name] = f"logistic fit failed: {error}"
-            else:
-                if np.isnan(self.values[name]):
-                    self.problems[name] = f"{'predictions are' if np.ptp(self.pred) == 0 else 'MOS is'} constant"
+            if name in _PLAIN:
+                self.values[name] = _PLAIN[name](self.pred, self.mos)
+        if any(name in _MAPPED for name in metrics):
+            self._fit()
+        constant = f"{'predictions are' if np.ptp(self.pred) == 0 else 'MOS is'} constant"
+        self.problems |= {name: constant for name, value in self.values.items() if np.isnan(value)}
 
-    def _value(self, name: str) -> float:
-        if name in _PLAIN:
-            return _PLAIN[name](self.pred, self.mos)
-        self.curve = self.curve or fit_logistic4(self.pred, self.mos)
-        return _MAPPED[name](self.pred, self.mos, self.curve)
+    def _fit(self) -> None:
+        wanted = [name for name in self.metrics if name in _MAPPED]
+        try:
+            curve = fit_logistic4(self.pred, self.mos)
+        except LogisticFitError as error:
+            self.problems |= dict.fromkeys(wanted, f"logistic fit failed: {error}")
+            return
+        self.mapped = curve(self.pred)
+        self.values |= {name: _MAPPED[name](self.pred, self.mos, curve) for name in wanted}
 
     def resampled(self, counts: NDArray[np.int64]) -> Vector:
         """(len(metrics),) values on the resample in which row i occurs `counts[i]` times; NaN where there is none."""
@@ -166,8 +172,11 @@ class _Pair:
                 values["krcc"] = krcc(np.repeat(pred_level, times), np.repeat(mos_level, times))
             if "plcc_raw" in self.metrics:
                 values["plcc_raw"] = weighted_pearson(pred, mos, weight)
-            if self.curve is not None:
-                values |= _after_mapping(pred, mos, weight, self.curve)
+        if self.mapped is not None:
+            mapped = self.mapped[rows]
+            values["plcc_logistic4"] = weighted_pearson(mapped, mos, weight)
+            values["rmse"] = float(np.sqrt(np.average((mapped - mos) ** 2, weights=weight)))
+            values["mae"] = float(np.average(np.abs(mapped - mos), weights=weight))
         return np.array([values[name] for name in self.metrics])
 
 
@@ -177,18 +186,6 @@ _MAPPED: dict[str, Callable[[ArrayLike, ArrayLike, Logistic4], float]] = {
     "rmse": rmse,
     "mae": mae,
 }
-
-
-def _after_mapping(pred: Vector, mos: Vector, weight: Vector, near: Logistic4) -> dict[str, float]:
-    try:
-        mapped = fit_logistic4(pred, mos, weight, start=(near.b3, near.b4))(pred)
-    except LogisticFitError:
-        return {}
-    return {
-        "plcc_logistic4": weighted_pearson(mapped, mos, weight),
-        "rmse": float(np.sqrt(np.average((mapped - mos) ** 2, weights=weight))),
-        "mae": float(np.average(np.abs(mapped - mos), weights=weight)),
-    }
 
 
 def _ranks(level: NDArray[np.int64], weight: Vector) -> Vector:

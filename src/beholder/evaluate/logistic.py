@@ -45,71 +45,63 @@ class Logistic4:
         return np.asarray((self.b1 - self.b2) * rise + self.b2)
 
 
-def fit_logistic4(
-    pred: Vector, mos: Vector, counts: Vector | None = None, start: tuple[float, float] | None = None
-) -> Logistic4:
-    """Least-squares fit of `Logistic4` to finite (n,) float64 `pred` and `mos`; row i counts `counts[i]` > 0 times.
+def fit_logistic4(pred: Vector, mos: Vector) -> Logistic4:
+    """Least-squares fit of `Logistic4` to finite (n,) float64 `pred` and `mos`.
 
-    The search starts from b3 = mean and b4 = std / 4 of the predictions, as is the custom of the field, or from
-    `start` = (b3, b4); the customary b1 = max, b2 = min of MOS are not needed. Raises LogisticFitError for fewer than 5 rows, a constant side, no convergence, and where the best curve that may not fall
-    is flat, as it is for a reversed metric.
+    The search starts from b3 = mean and b4 = std / 4 of the predictions, as is the custom of the field; the customary
+    b1 = max and b2 = min of MOS are not needed. Raises LogisticFitError for fewer than 5 rows, a constant side, no
+    convergence, and where the best curve that may not fall is flat, as it is for a reversed metric.
     """
     if len(pred) < _MIN_ROWS:
         raise LogisticFitError(f"{len(pred)} rows can't hold a curve of 4 parameters; at least {_MIN_ROWS} are needed")
     if np.ptp(pred) == 0 or np.ptp(mos) == 0:
         raise LogisticFitError("predictions are constant" if np.ptp(pred) == 0 else "MOS is constant")
-    weight = np.ones_like(pred) if counts is None else counts
-    weight = weight / weight.sum()
-    root = np.sqrt(weight)
-    pred_mean, mos_mean = weight @ pred, weight @ mos
-    std = np.sqrt(weight @ (pred - pred_mean) ** 2)
-    z, mos_centred = (pred - pred_mean) / std, mos - mos_mean
+    z = (pred - pred.mean()) / pred.std()
+    target = mos - mos.mean()
     z_low, spread = z.min(), np.ptp(z)
 
     # The search runs over `place`, where the middle lies from `_TAIL` below the lowest (0) to `_TAIL` above the highest
     # prediction (1), and over log(std / b4).
     def exponent(place: float, log_steep: float) -> Vector:
         """`(pred - b3) / b4`."""
-        steep = np.exp(log_steep)
-        return np.asarray(steep * (z - z_low - place * spread) + _TAIL * (1 - 2 * place))
+        return np.asarray(np.exp(log_steep) * (z - z_low - place * spread) + _TAIL * (1 - 2 * place))
 
-    def line(share: Vector) -> tuple[Vector, float, float]:
-        """The logistic less its mean, its variance, and its least-squares factor b1 - b2, not below 0."""
-        centred = share - weight @ share
-        variance = float(weight @ centred**2)
-        return centred, variance, max(0.0, float(weight @ (centred * mos_centred)) / variance) if variance > 0 else 0.0
+    def line(share: Vector) -> tuple[Vector, float]:
+        """The logistic less its mean, and its least-squares factor b1 - b2, not below 0."""
+        centred = share - share.mean()
+        square = float(centred @ centred)
+        return centred, max(0.0, float(centred @ target) / square) if square > 0 else 0.0
 
     def residuals(params: Vector) -> Vector:
-        centred, _, factor = line(expit(exponent(*params)))
-        return np.asarray(root * (factor * centred - mos_centred))
+        centred, factor = line(expit(exponent(*params)))
+        return np.asarray(factor * centred - target)
 
     def jacobian(params: Vector) -> Vector:
         share = expit(exponent(*params))
-        centred, variance, factor = line(share)
+        centred, factor = line(share)
         if factor == 0:
             return np.zeros((len(z), 2))
-        steep = np.exp(params[1])
+        place, steep = params[0], np.exp(params[1])
         columns = []
-        for slope in (-(steep * spread + 2 * _TAIL), steep * (z - z_low - params[0] * spread)):
+        for slope in (-(steep * spread + 2 * _TAIL), steep * (z - z_low - place * spread)):
             change = share * (1 - share) * slope
-            change -= weight @ change
-            factor_change = (weight @ (change * mos_centred) - 2 * factor * (weight @ (centred * change))) / variance
-            columns.append(root * (factor_change * centred + factor * change))
+            change -= change.mean()
+            factor_change = (change @ target - 2 * factor * (centred @ change)) / (centred @ centred)
+            columns.append(factor_change * centred + factor * change)
         return np.stack(columns, axis=1)
 
-    b3, b4 = start or (pred_mean, std / 4)
-    steep = np.clip(std / b4, *_STEEPNESS)
-    place = (steep * ((b3 - pred_mean) / std - z_low) + _TAIL) / (steep * spread + 2 * _TAIL)
-    low, high = np.array([[0.0, np.log(_STEEPNESS[0])], [1.0, np.log(_STEEPNESS[1])]])
-    inside = 1e-6 * (high - low)  # a search that starts on a bound can't leave it
-    first = np.clip([place, np.log(steep)], low + inside, high - inside)
-    fit = least_squares(residuals, first, jacobian, bounds=(low, high), ftol=1e-12, xtol=1e-12, gtol=1e-12)
+    first = [(_TAIL - 4 * z_low) / (4 * spread + 2 * _TAIL), np.log(4)]
+    bounds = ([0, np.log(_STEEPNESS[0])], [1, np.log(_STEEPNESS[1])])
+    # The limits are for weak metrics, which leave large residuals: there Gauss-Newton steps get many and short.
+    fit = least_squares(
+        residuals, first, jacobian, bounds=bounds, x_scale="jac", ftol=1e-10, xtol=1e-10, gtol=1e-10, max_nfev=3000
+    )
     if fit.status <= 0:
         raise LogisticFitError(f"no convergence after {fit.nfev} evaluations")
-    share = expit(exponent(*fit.x))
-    _, _, factor = line(share)
+    t = exponent(*fit.x)
+    share = expit(t)
+    _, factor = line(share)
     if factor * np.ptp(share) <= 1e-9 * np.ptp(mos):
         raise LogisticFitError("the best rising curve is flat: MOS does not rise with the predictions (reversed?)")
-    b2, b4 = float(mos_mean - factor * (weight @ share)), float(std / np.exp(fit.x[1]))
-    b3 = float(pred[0] - b4 * exponent(*fit.x)[0])
-    return Logistic4(b1=b2 + factor, b2=b2, b3=b3, b4=b4)
+    b2, b4 = float(mos.mean() - factor * share.mean()), float(pred.std() / np.exp(fit.x[1]))
+    return Logistic4(b1=b2 + factor, b2=b2, b3=float(pred[0] - b4 * t[0]), b4=b4)

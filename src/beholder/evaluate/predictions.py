@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from beholder.batch.run import score
+from beholder.batch.summary import OnProgress
 from beholder.data.manifest import Manifest
 from beholder.errors import UserError
 
@@ -33,10 +34,10 @@ class Predictions:
     error: list[str | None]
 
 
-def predict(model: str | Path, manifest: Manifest, *, workers: int | None) -> Predictions:
+def predict(model: str | Path, manifest: Manifest, workers: int | None, on_progress: OnProgress) -> Predictions:
     """Score the pictures of a manifest through the same pipeline that `beholder score` runs."""
     paths = manifest.paths()
-    table = score(paths, model=model, task=manifest.task, workers=workers).table
+    table = score(paths, model=model, task=manifest.task, workers=workers, on_progress=on_progress).table
     if len(table) != len(paths):
         raise RuntimeError(f"{len(table)} rows for {len(paths)} pictures; scoring must keep one row per input")
     return _from_columns(

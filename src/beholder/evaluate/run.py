@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from beholder.batch.summary import OnProgress
 from beholder.data.columns import SPLITS
 from beholder.data.manifest import Manifest, read_manifest
 from beholder.errors import UserError
@@ -40,6 +41,7 @@ def evaluate(
     workers: int | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    on_progress: OnProgress = lambda progress: None,
 ) -> Result:
     """Score the pictures of a manifest, measure the agreement with their MOS, and write both to the folder `out`.
 
@@ -55,7 +57,7 @@ def evaluate(
     is_file = Path(model).suffix.lower() in FILE_SUFFIXES
     if lower_is_better and not is_file:
         raise UserError(f"--lower-is-better is for a file of predictions; {model} declares its own direction")
-    found = read_predictions_file(Path(model), rows) if is_file else predict(model, rows, workers=workers)
+    found = read_predictions_file(Path(model), rows) if is_file else predict(model, rows, workers, on_progress)
     groups = rows.groups() if "group" in rows.table.column_names and rows.split_by != "row" else None
     table = _table(rows, found, groups, parts)
 
