@@ -116,3 +116,10 @@ def test_a_mistake_is_one_line(folder, capsys, monkeypatch, arguments, message):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_without_a_folder_the_result_is_named_after_what_was_asked(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    for manifest in ("set", "set/manifest.csv"):
+        assert main(["evaluate", "good.parquet", manifest, "--split", "test", "--resamples", "100"]) == 0
+    assert [path.name for path in (folder / "results").iterdir()] == ["good-set-test"]

@@ -32,7 +32,7 @@ def stored(tmp_path, make_manifest, columns):
         file = tmp_path / f"{name}.parquet"
         pq.write_table(pa.table({"path": columns["path"], "quality": values}), file)
         manifest = options.pop("manifest", None) or make_manifest(**columns)
-        evaluate(file, manifest, out=tmp_path / name, resamples=50, **options)
+        evaluate(file, manifest, out=tmp_path / name, resamples=10, **options)
         return tmp_path / name, pred
 
     return store
@@ -41,14 +41,14 @@ def stored(tmp_path, make_manifest, columns):
 def test_the_better_model_is_named_whichever_comes_first(stored):
     (good, _), (bad, _) = stored("good", 10), stored("bad", 40)
     for a, b, better in ((good, bad, "A"), (bad, good, "B")):
-        comparison = compare(a, b, resamples=200)
+        comparison = compare(a, b, resamples=100)
         assert {verdict(name, comparison.overall.metrics[name]) for name in METRICS} == {better}
         assert (comparison.a, comparison.b) == (a.name, b.name)
 
 
 def test_equal_models_cannot_be_told_apart(stored):
     (one, _), (other, _) = stored("one", 30), stored("other", 30)
-    comparison = compare(one, other, resamples=200)
+    comparison = compare(one, other, resamples=100)
     assert verdict("srcc", comparison.overall.metrics["srcc"]) == "cannot tell"
     assert comparison.notes == ()
     assert comparison.filled is None

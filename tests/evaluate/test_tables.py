@@ -78,3 +78,9 @@ def test_a_marker_without_an_end_or_results_is_refused(tmp_path, results, docume
     document.write_text(text)
     with pytest.raises(UserError, match=message):
         fill(document, tmp_path / "results")
+
+
+def test_main_says_in_one_line_what_is_missing(tmp_path, document, capsys):
+    assert main([str(document), "--results", str(tmp_path / "results")]) == 1
+    assert "table 'accuracy' needs" in capsys.readouterr().err
+    assert document.read_text() == BEFORE

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from beholder.cli.score_progress import show_progress
 from beholder.evaluate.bootstrap import Estimate
+from beholder.evaluate.predictions import FILE_SUFFIXES
 from beholder.evaluate.result import PREDICTIONS_FILE, RESULT_FILE, Part, Result
 from beholder.evaluate.run import evaluate as run_evaluate
 from beholder.evaluate.tables import METRIC_TITLES
@@ -31,7 +32,7 @@ def evaluate(
     by: Annotated[str | None, typer.Option(help="Manifest column; each of its values gets its own numbers.")] = None,
     split: Annotated[str | None, typer.Option(help="train, val, test, or all. Needed if there are several.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the two files. Default: results/MODEL-MANIFEST.")
+        Path | None, typer.Option("--out", "-o", help="Folder of the two files. Default: results/MODEL-MANIFEST-SPLIT.")
     ] = None,
     lower_is_better: Annotated[
         bool, typer.Option("--lower-is-better", help="In a file of predictions, a low number means a good picture.")
@@ -44,7 +45,7 @@ def evaluate(
 
     Writes predictions.parquet and result.json.
     """
-    folder = out or Path("results") / f"{Path(model).stem}-{manifest.stem or manifest.resolve().name}"
+    folder = out or _default_folder(model, manifest, split)
     with show_progress(sys.stderr) as on_progress:
         result = run_evaluate(
             model,
@@ -62,6 +63,15 @@ def evaluate(
     print(f"\nWrote {folder / RESULT_FILE} and {folder / PREDICTIONS_FILE}")
     if result.n_scored == 0:
         raise typer.Exit(1)
+
+
+def _default_folder(model: str, manifest: Path, split: str | None) -> Path:
+    source = Path(model)
+    name = source.stem if source.suffix.lower() in FILE_SUFFIXES else source.resolve().name
+    data = manifest.resolve()
+    return Path("results") / "-".join(
+        [name, data.name if data.is_dir() else data.parent.name, *([split] if split else [])]
+    )
 
 
 def print_result(console: Console, result: Result) -> None:

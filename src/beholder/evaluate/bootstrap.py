@@ -1,7 +1,7 @@
 """How sure a number is: 95 % bootstrap intervals of every metric, and of the difference between two models.
 
-The percentile interval, not BCa: it needs no jackknife (n more evaluations), it is the same rule for one model and for
-the difference of two, and at the n of this field (hundreds and up) BCa moves the ends by less than their noise.
+The percentile interval, not BCa: it is the same rule for one model and for the difference of two, it needs no jackknife
+(n more evaluations), and a test holds it to its promise where it is hard, at n = 100.
 
 A resample is a count per row. Ranks then follow from a running sum over values sorted once, so no resample is sorted,
 and memory stays at a few (n,) arrays whatever the number of resamples.

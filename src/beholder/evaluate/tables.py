@@ -87,7 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     stale = 0
     for document in given.documents:
-        for name in fill(document, given.results, check=given.check):
+        try:
+            names = fill(document, given.results, check=given.check)
+        except (UserError, FileNotFoundError) as error:
+            print(error, file=sys.stderr)
+            return 1
+        for name in names:
             print(f"{document}: table {name} {'is not what its results say' if given.check else 'updated'}")
             stale += given.check
     return 1 if stale else 0
