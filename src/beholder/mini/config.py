@@ -1,0 +1,86 @@
+"""The recipe of a training run: YAML in, checked fields out. An unknown key is an error that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from beholder.data.columns import Split
+from beholder.mini.network import TrunkConfig
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Strict):
+    """What is learned from. Paths are relative to the recipe's working directory."""
+
+    quality: Path
+    """Manifest of pictures with quality scores."""
+    aesthetics: Path
+    """Manifest of pictures with aesthetics scores."""
+    natural: tuple[Path, ...] = ()
+    """Folders of undamaged pictures without scores, to damage synthetically."""
+    priors: Path
+    """CSV of mean opinion per distortion family and level, see `data.distortions.read_priors`."""
+    train_splits: tuple[Split, ...] = ("train",)
+    """Splits of both manifests that are learned from."""
+    pick_split: Split = "val"
+    """Split that chooses the checkpoint. The split that is reported must not be named here or above."""
+
+
+class StageConfig(_Strict):
+    """One stage of training of the trunk. A batch holds `batch` bundles of pictures, all cut to `crop` x `crop`."""
+
+    steps: int = Field(gt=0)
+    batch: int = Field(gt=0)
+    """Bundles per step."""
+    crop: int = Field(ge=64, le=512)
+    """Side of the training crops in pixels, at the picture's own resolution."""
+    synthetic_pairs: int = Field(ge=0)
+    """Pairs per bundle of one natural crop under one distortion at two levels."""
+    quality: int = Field(ge=0)
+    """Rated quality crops per bundle."""
+    aesthetics: int = Field(ge=0)
+    """Rated aesthetics crops per bundle."""
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    eval_steps: int = Field(default=500, gt=0)
+
+
+class HeadConfig(_Strict):
+    """The heads that are fitted last, on frozen features of whole pictures."""
+
+    members: int = Field(default=8, ge=1)
+    """Networks in the ensemble; they are averaged inside one graph."""
+    hidden: int = Field(default=64, ge=4)
+    epochs: int = Field(default=60, ge=1)
+    batch: int = Field(default=128, ge=8)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    """Of the hidden layer."""
+    input_dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Of the features, drawn anew for every member."""
+    pair_weight: float = Field(default=4.0, ge=0)
+    """Weight of the order of damaged pairs against the rated pictures."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.3, ge=0)
+
+
+class Recipe(_Strict):
+    """A whole run of `beholder train mini`."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    seed: int = 0
+    data: DataConfig
+    trunk: TrunkConfig = TrunkConfig()
+    stages: dict[Literal["pretrain", "finetune"], StageConfig]
+    head: HeadConfig = HeadConfig()
+    bf16: bool = True
+    """Train the trunk under bfloat16 autocast. Scores are always computed in float32."""
+    threads: int = Field(default=2, ge=1)
+    """CPU threads of the training process."""
+    loaders: int = Field(default=0, ge=0)
+    """Processes that prepare batches; 0 prepares them in the training process."""
