@@ -1,0 +1,74 @@
+# Two commands on a fresh machine that has Python 3.11 or newer:
+#   make score    installs the light core into .venv and scores examples/
+#   make test     installs everything and runs what CI runs
+#
+# uv is used where there is one, because it installs several times faster; pip does as well.
+
+VENV := .venv
+BIN := $(VENV)/bin
+CORE := $(VENV)/.core
+ALL := $(VENV)/.all
+
+# Versions that CI ran. `make test CONSTRAINTS=` takes the newest of everything instead.
+CONSTRAINTS := constraints.txt
+# Processes that run tests.
+TEST_WORKERS := 2
+PYTEST_ARGS :=
+
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
+RIGHT_PYTHON := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p $(RIGHT_PYTHON) >/dev/null 2>&1 && { command -v $$p; break; }; done)
+INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
+
+# Every test process gets one core: numeric libraries that each start a thread per core only slow each other down.
+export OMP_NUM_THREADS := 1
+
+.PHONY: help score test lint bench docs clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list.
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 14
+
+score: $(CORE) ## Score the pictures in examples/ (installs the light core first; no torch).
+	@$(BIN)/beholder score examples/
+
+test: lint ## Lint, check types and imports, run all tests (installs everything first).
+	$(BIN)/pytest -n $(TEST_WORKERS) $(PYTEST_ARGS)
+
+lint: $(ALL) ## Style, types, and the direction of imports.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(ALL) ## Measure speed and memory on this machine; writes bench/results/.
+	@for script in bench/[a-z]*.py; do \
+		grep -q '__main__' $$script || continue; \
+		echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: $(ALL) ## Run the commands that README and docs/ show, and put in what they print.
+	$(BIN)/python docs/render.py README.md docs/*.md
+
+clean: ## Remove .venv and all caches.
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { \
+		echo "beholder needs Python 3.11 or newer; found: $$(python3 --version 2>&1 || echo none)."; \
+		echo "Install one from python.org or your package manager, or name it: make score PYTHON=/path/to/python3.12"; \
+		exit 1; } >&2
+	@"$(PYTHON)" $(RIGHT_PYTHON) || { echo "$(PYTHON) is not Python 3.11 or newer." >&2; exit 1; }
+	@$(if $(UV),uv venv --quiet --clear --python "$(PYTHON)" $(VENV),"$(PYTHON)" -m venv --clear $(VENV)) || { \
+		echo "No virtual environment could be made. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+$(CORE): pyproject.toml | $(BIN)/python
+	@echo "installing the light core into $(VENV), once"
+	@$(INSTALL) -e .
+	@touch $@
+
+$(ALL): pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	@echo "installing everything into $(VENV), once; with torch this takes minutes and, on Linux, gigabytes"
+	@$(INSTALL) -e '.[all,test]' $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+	@touch $(CORE) $@
