@@ -1,7 +1,8 @@
 """Markdown tables made from stored results only, put between markers of a document.
 
 `<!-- table:NAME -->` and `<!-- /table -->` stand on lines of their own; what is between them is rendered from
-`RESULTS/NAME/*/result.json`, one row per result and per part, in the order of the folder names.
+`RESULTS/NAME.json`, the table that a measurement of `bench/` stored, or else from `RESULTS/NAME/*/result.json`, one row
+per result and per part, in the order of the folder names.
 
     python -m beholder.evaluate.tables README.md --results bench/results [--check]
 """
@@ -9,6 +10,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -50,6 +52,22 @@ def render(results: Sequence[Result], metrics: Sequence[str] = ("srcc", "plcc_lo
     return "".join(lines)
 
 
+def render_stored(file: Path) -> str:
+    """The Markdown of a table stored as it was measured: JSON with `table.columns` and `table.rows`, all text.
+
+    The first column is text, the others are numbers. Raises UserError for any other JSON.
+    """
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))["table"]
+        columns, rows = list(table["columns"]), [list(row) for row in table["rows"]]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{file} holds no table: {type(error).__name__} {error}; run its script in bench/ again"
+        ) from None
+    rule = ["---"] + ["---:"] * (len(columns) - 1)
+    return "".join(_line(cells) for cells in (columns, rule, *rows))
+
+
 def fill(document: Path, results: Path, *, check: bool = False) -> list[str]:
     """Render every marked table of `document` from the folders in `results`; returns the names of those that changed.
 
@@ -63,10 +81,13 @@ def fill(document: Path, results: Path, *, check: bool = False) -> list[str]:
     changed = []
 
     def table(match: re.Match[str]) -> str:
+        stored = results / f"{match['name']}.json"
         files = sorted((results / match["name"]).glob(f"*/{RESULT_FILE}"))
-        if not files:
-            raise UserError(f"{document}: table {match['name']!r} needs {results / match['name']}/*/{RESULT_FILE}")
-        body = render([read_result(file) for file in files])
+        if not files and not stored.is_file():
+            raise UserError(
+                f"{document}: table {match['name']!r} needs {stored} or {results / match['name']}/*/{RESULT_FILE}"
+            )
+        body = render_stored(stored) if stored.is_file() else render([read_result(file) for file in files])
         if body != match["body"]:
             changed.append(match["name"])
         return f"{match[1]}{body}{match[4]}"
