@@ -55,12 +55,13 @@ clean: ## Remove .venv and all caches.
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { \
-		echo "beholder needs Python 3.11 or newer; found: $$(python3 --version 2>&1 || echo none)."; \
-		echo "Install one from python.org or your package manager, or name it: make score PYTHON=/path/to/python3.12"; \
-		exit 1; } >&2
-	@"$(PYTHON)" $(RIGHT_PYTHON) || { echo "$(PYTHON) is not Python 3.11 or newer." >&2; exit 1; }
-	@$(if $(UV),uv venv --quiet --clear --python "$(PYTHON)" $(VENV),"$(PYTHON)" -m venv --clear $(VENV)) || { \
+	@if [ -z "$(UV)$(PYTHON)" ]; then \
+		echo "beholder needs Python 3.11 or newer; found $$(python3 --version 2>&1 || echo none)." >&2; \
+	elif [ -n "$(PYTHON)" ] && ! "$(PYTHON)" $(RIGHT_PYTHON) >/dev/null 2>&1; then \
+		echo "beholder needs Python 3.11 or newer; $(PYTHON) is $$("$(PYTHON)" --version 2>&1)." >&2; \
+	else exit 0; fi; \
+	echo "Install one from python.org or with your package manager, or name it: make PYTHON=/path/to/python" >&2; exit 1
+	@$(if $(UV),uv venv --quiet --clear --python "$(or $(PYTHON),>=3.11)",'$(PYTHON)' -m venv --clear) $(VENV) || { \
 		echo "No virtual environment could be made. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 
 $(CORE): pyproject.toml | $(BIN)/python

@@ -3,11 +3,12 @@
     python docs/render.py README.md docs/*.md
 
 A line `<!-- run -->` marks the fenced block below it: each line that starts with `$ ` is run, and what it prints
-replaces what stood below it. `<!-- run if PATH -->` runs only where that path exists, for examples that need data.
+replaces what stood below it. `<!-- run if PATH and PATH -->` runs only where these paths exist, for examples that need
+data; `<!-- run at 160 columns -->` is for a wide table.
 Before the blocks of a document its `<!-- setup: COMMAND -->` lines are run, unseen.
 
 The commands of a document share a throw-away folder that looks like the repository (links to everything but `results`
-and Git's folder), and a pseudo-terminal 88 columns wide, without colours.
+and Git's folder), and a pseudo-terminal without colours, 88 columns wide.
 """
 
 from __future__ import annotations
@@ -23,13 +24,18 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SHOWN_HOME = "/home/you"
-"""What the name of the throw-away folder is replaced with."""
+SHOWN_FOLDER = "/home/you/beholder"
+"""What the names of the throw-away folder and of this checkout are replaced with."""
+
+COLUMNS = 88
 
 LEFT_OUT = {".git", "results", "scores.csv", "scores.parquet"}
 
 _SETUP = re.compile(r"(?m)^<!-- setup: (?P<command>.*) -->$")
-_BLOCK = re.compile(r"(?ms)^<!-- run(?: if (?P<needs>\S+))? -->\n```console\n(?P<body>.*?)^```$")
+_BLOCK = re.compile(
+    r"(?ms)^<!-- run(?: at (?P<columns>\d+) columns)?(?: if (?P<needs>.+?))? -->\n"
+    r"```console\n(?P<body>.*?)^```$"
+)
 
 
 def render(document: str, workplace: Path) -> str:
@@ -40,24 +46,24 @@ def render(document: str, workplace: Path) -> str:
             raise RuntimeError(f"setup {setup['command']!r} printed {output!r}; it must be silent")
 
     def fresh(block: re.Match[str]) -> str:
-        if block["needs"] and not (workplace / block["needs"]).exists():
+        if not all((workplace / path).exists() for path in (block["needs"] or ".").split(" and ")):
             return block[0]
-        return block[0].replace(block["body"], _rerun(block["body"], workplace))
+        return block[0].replace(block["body"], _rerun(block["body"], workplace, int(block["columns"] or COLUMNS)))
 
     return _BLOCK.sub(fresh, document)
 
 
-def _rerun(body: str, workplace: Path) -> str:
+def _rerun(body: str, workplace: Path, columns: int) -> str:
     commands = [line.removeprefix("$ ") for line in body.splitlines() if line.startswith("$ ")]
-    return "\n".join(f"$ {command}\n{run(command, workplace)}" for command in commands)
+    return "\n".join(f"$ {command}\n{run(command, workplace, columns)}" for command in commands)
 
 
-def run(command: str, workplace: Path) -> str:
+def run(command: str, workplace: Path, columns: int = COLUMNS) -> str:
     """Lines that a command prints on a terminal, stdout and stderr together. RuntimeError on an unknown command."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "TERM": "dumb",  # progress bars, which vanish in the end, are not drawn at all
-        "COLUMNS": "88",
+        "COLUMNS": str(columns),
         "LINES": "40",
         "NO_COLOR": "1",
     }
@@ -69,7 +75,7 @@ def run(command: str, workplace: Path) -> str:
         output = _read_all(ours)
     if process.returncode == 127:
         raise RuntimeError(f"{command}: {output.strip()}")
-    text = output.replace("\r\n", "\n").replace(str(workplace), SHOWN_HOME)
+    text = output.replace("\r\n", "\n").replace(str(workplace), SHOWN_FOLDER).replace(str(ROOT), SHOWN_FOLDER)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     return "".join(f"{line.rstrip()}\n" for line in text.strip("\r\n").splitlines())
 

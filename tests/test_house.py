@@ -41,8 +41,8 @@ def stored_files() -> list[Path]:
 
 
 def test_a_drawer_can_be_read_in_one_sitting() -> None:
-    long = {str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in CODE}
-    assert {name: lines for name, lines in long.items() if lines > MAX_LINES} == {}
+    lines = {str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in CODE}
+    assert {name: n for name, n in lines.items() if n > MAX_LINES and not name.startswith("tests/")} == {}
 
 
 def test_a_name_says_what_is_inside() -> None:
@@ -127,7 +127,7 @@ def check_arguments(words: list[str], line: str) -> None:
         if word in getattr(command, "commands", {}):
             command = command.commands[word]
             known |= options_of(command)
-        elif re.match(r"--?[a-z]", word):
+        elif re.match(r"--[a-z]|-[a-z]$", word):
             assert word.split("=")[0] in known, f"no option {word}: {line}"
         elif getattr(command, "commands", {}):
             raise AssertionError(f"no verb {word!r} below: {line}")
