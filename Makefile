@@ -14,6 +14,8 @@ CONSTRAINTS := constraints.txt
 # Processes that run tests.
 TEST_WORKERS := 2
 PYTEST_ARGS :=
+# See bench/README.md.
+BENCH_ARGS :=
 
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
 RIGHT_PYTHON := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
@@ -42,10 +44,8 @@ lint: $(ALL) ## Style, types, and the direction of imports.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(ALL) ## Measure speed and memory on this machine; writes bench/results/.
-	@for script in bench/[a-z]*.py; do \
-		grep -q '__main__' $$script || continue; \
-		echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(ALL) ## Measure speed, memory and more on this machine; writes bench/results/.
+	$(BIN)/python bench/run_all.py $(BENCH_ARGS)
 
 docs: $(ALL) ## Run the commands that README and docs/ show, and put in what they print.
 	$(BIN)/python docs/render.py README.md docs/*.md

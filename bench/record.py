@@ -91,6 +91,7 @@ def publish(
         "format": 1,
         "name": name,
         "title": title,
+        "caption": caption(title, notes),
         "table": asdict(table),
         "limits": [asdict(limit) for limit in limits],
         "notes": notes,
@@ -116,6 +117,14 @@ def machine() -> dict[str, str | int | float | None]:
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def caption(title: str, notes: Sequence[str]) -> str:
+    """What has to stand below the table wherever it is shown: what, on which machine, when, and what to mind."""
+    facts, packages = machine(), versions()
+    where = f"{facts['cores']} cores of {facts['cpu']}, Python {packages['python']}"
+    runtime = f", onnxruntime {packages['onnxruntime']}" if "onnxruntime" in packages else ""
+    return " ".join([f"{title}. Measured on {where}{runtime}, {datetime.now(UTC):%Y-%m-%d}.", *notes])
 
 
 def model_facts(model: str) -> dict[str, str]:

@@ -41,17 +41,21 @@ def test_a_failed_command_says_what_it_said():
 
 
 def test_a_stored_table_is_rendered_between_its_markers(tmp_path):
-    record.publish("toy", "t", TABLE, measured={}, busy_before=None, folder=tmp_path)
+    record.publish("toy", "Two rows", TABLE, measured={}, notes=["Mind it."], busy_before=None, folder=tmp_path)
     document = tmp_path / "README.md"
     document.write_text("<!-- table:toy -->\nold\n<!-- /table -->\n")
     assert fill(document, tmp_path) == ["toy"]
-    assert document.read_text() == (
-        "<!-- table:toy -->\n| what | MB |\n| --- | ---: |\n| a\\|b | 1 |\n| c | 2.5 [2, 3] |\n<!-- /table -->\n"
+    shown = document.read_text()
+    assert shown.startswith(
+        "<!-- table:toy -->\n| what | MB |\n| --- | ---: |\n| a\\|b | 1 |\n| c | 2.5 [2, 3] |\n\nTwo rows. Measured on "
     )
+    assert shown.endswith(" Mind it.\n<!-- /table -->\n")
     assert fill(document, tmp_path, check=True) == []
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"table": 3}', '{"table": {"rows": []}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"table": 3}', '{"table": {"columns": [], "rows": []}}', '{"table": {"rows": []}}']
+)
 def test_a_json_without_a_table_is_refused(tmp_path, text):
     file = tmp_path / "toy.json"
     file.write_text(text)

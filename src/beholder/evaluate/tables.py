@@ -53,19 +53,21 @@ def render(results: Sequence[Result], metrics: Sequence[str] = ("srcc", "plcc_lo
 
 
 def render_stored(file: Path) -> str:
-    """The Markdown of a table stored as it was measured: JSON with `table.columns` and `table.rows`, all text.
+    """The Markdown of a table as a measurement stored it: `table.columns`, `table.rows`, and a `caption` below.
 
-    The first column is text, the others are numbers. Raises UserError for any other JSON.
+    All cells are text, as they were printed; the first column is aligned as words, the others as numbers. Raises
+    UserError for any other JSON.
     """
     try:
-        table = json.loads(file.read_text(encoding="utf-8"))["table"]
-        columns, rows = list(table["columns"]), [list(row) for row in table["rows"]]
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        columns, rows = list(stored["table"]["columns"]), [list(row) for row in stored["table"]["rows"]]
+        caption = str(stored["caption"])
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError(
             f"{file} holds no table: {type(error).__name__} {error}; run its script in bench/ again"
         ) from None
     rule = ["---"] + ["---:"] * (len(columns) - 1)
-    return "".join(_line(cells) for cells in (columns, rule, *rows))
+    return "".join(_line(cells) for cells in (columns, rule, *rows)) + f"\n{caption}\n"
 
 
 def fill(document: Path, results: Path, *, check: bool = False) -> list[str]:
