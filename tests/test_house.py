@@ -54,6 +54,11 @@ def test_nothing_large_is_stored_but_weights() -> None:
     assert [name for name in names(large) if not name.startswith("src/beholder/weights/")] == []
 
 
+def test_constraints_are_names_and_versions_only() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not re.fullmatch(r"#.*|[\w.-]+==[\w.]+", line)] == []
+
+
 def test_every_room_is_in_the_map() -> None:
     rooms = {file.parent.name for file in (ROOT / "src/beholder").glob("*/__init__.py")}
     described = set(re.findall(r"(?m)^\| `(\w+)/?` \|", (ROOT / "docs/architecture.md").read_text(encoding="utf-8")))
