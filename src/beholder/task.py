@@ -27,7 +27,9 @@ class ScoreRange:
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
-            raise ValueError(f"score range runs from {self.low:g} to {self.high:g}; the low end must be below the high end")
+            raise ValueError(
+                f"score range runs from {self.low:g} to {self.high:g}; the low end must be below the high end"
+            )
 
     def to_unit(self, score: float) -> float:
         """Map a native score to [0, 1], higher is better. Values outside the range are not clipped."""

@@ -56,7 +56,7 @@ def distort(rgb: Pixels, family: str, level: float, seed: int) -> Pixels:
 
 
 def _to_bytes(unit: NDArray[np.floating]) -> Pixels:
-    return np.clip(np.rint(unit * 255.0), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(unit * 255.0), 0, 255), np.uint8)
 
 
 def _unit(rgb: Pixels) -> NDArray[np.float32]:

@@ -7,14 +7,27 @@ No learned feature: what this reaches is what a network has to earn its place ag
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import gamma
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
+from sklearn.svm import SVR
+
+from beholder.data.columns import Split
+from beholder.data.manifest import Manifest
+from beholder.imaging.fit import Fit
+from beholder.imaging.open import open_image
 
 Plane = NDArray[np.float64]
 
@@ -42,16 +55,29 @@ def statistics(rgb: NDArray[np.uint8]) -> dict[str, float]:
     return found
 
 
+def measure(path: str) -> list[float]:
+    """Statistics of one file, as scoring would see it."""
+    return list(statistics(open_image(path, fit=Fit()).rgb).values())
+
+
+def predict_baseline(manifest: Manifest, train_splits: Sequence[Split], file: Path, workers: int) -> Path:
+    """Fit on some splits of a manifest and predict all of it; writes `path` and `<task>` (0-100) to `file`."""
+    with ProcessPoolExecutor(workers) as pool:
+        features = np.array(list(pool.map(measure, map(str, manifest.paths()), chunksize=8)))
+    seen = np.isin(manifest.column("split"), list(train_splits))
+    groups = [group for group, train in zip(manifest.groups(), seen, strict=True) if train]
+    model = fit_baseline(features[seen], manifest.unit_scores()[seen], groups)
+    columns = {"path": manifest.column("path"), manifest.task: 100 * model.predict(features)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), file)
+    return file
+
+
 def fit_baseline(features: NDArray[np.float64], scores: NDArray[np.float64], groups: list[str]) -> Any:
     """RBF support-vector regressor on standardised statistics; C, gamma and epsilon by grouped cross-validation.
 
     `features` is (n, k), `scores` (n,) in [0, 1], `groups` keeps a scene on one side of every fold.
     """
-    from sklearn.model_selection import GridSearchCV, GroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import QuantileTransformer, StandardScaler
-    from sklearn.svm import SVR
-
     # Rank-based scaling first: several statistics have tails that would rule every RBF distance.
     squash = QuantileTransformer(output_distribution="normal", n_quantiles=200, random_state=0)
     pipeline = make_pipeline(squash, StandardScaler(), SVR(cache_size=500))
@@ -66,7 +92,8 @@ def _named(room: str, values: dict[str, float]) -> dict[str, float]:
 
 def _half(plane: Plane) -> Plane:
     height, width = (side // 2 * 2 for side in plane.shape)
-    return plane[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    cells: Plane = plane[:height, :width].reshape(height // 2, 2, width // 2, 2)
+    return np.asarray(cells.mean(axis=(1, 3)))
 
 
 def _quantiles(values: NDArray[np.float64], label: str) -> dict[str, float]:
@@ -78,7 +105,7 @@ def mscn(plane: Plane) -> Plane:
     mean = ndimage.gaussian_filter(plane, 7 / 6, truncate=3 / (7 / 6))
     square = ndimage.gaussian_filter(plane * plane, 7 / 6, truncate=3 / (7 / 6))
     deviation = np.sqrt(np.maximum(square - mean * mean, 0.0))
-    return (plane - mean) / (deviation + 1 / 255)
+    return np.asarray((plane - mean) / (deviation + 1 / 255))
 
 
 def _natural_scene(plane: Plane) -> dict[str, float]:
@@ -179,7 +206,7 @@ def _colour(linear: NDArray[np.float64]) -> dict[str, float]:
 @cache
 def _rings(height: int, width: int) -> NDArray[np.int64]:
     fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
-    return np.clip((np.hypot(fy, fx) * 2 * 12).astype(np.int64), 0, 13)
+    return np.asarray(np.clip((np.hypot(fy, fx) * 2 * 12).astype(np.int64), 0, 13))
 
 
 def _spectrum(luma: Plane) -> dict[str, float]:
@@ -206,12 +233,3 @@ def _blocking(luma: Plane) -> dict[str, float]:
         found[f"{label}_best"] = float(np.log((phase.max() + 1e-5) / (np.median(phase) + 1e-5)))
         found[f"{label}_flat"] = float(np.mean(jump < 0.5 / 255))
     return found
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Names of the statistics in column order, and one row of them per picture."""
-
-    names: tuple[str, ...]
-    values: NDArray[np.float64]
-    """(n, k)."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from beholder.data.columns import Split
 from beholder.mini.network import TrunkConfig
+from beholder.task import Task
 
 
 class _Strict(BaseModel):
@@ -46,16 +47,22 @@ class StageConfig(_Strict):
     """Rated quality crops per bundle."""
     aesthetics: int = Field(ge=0)
     """Rated aesthetics crops per bundle."""
+    residual: bool = False
+    """Learn on top of the statistics heads, starting from probes that say nothing, instead of alone."""
+    order_weight: float = Field(default=4.0, ge=0)
+    """Weight of preferring the less damaged of two copies."""
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     eval_steps: int = Field(default=500, gt=0)
 
 
 class HeadConfig(_Strict):
-    """The heads that are fitted last, on frozen features of whole pictures."""
+    """The heads on the statistics of whole pictures, fitted before the trunk."""
 
-    members: int = Field(default=8, ge=1)
-    """Networks in the ensemble; they are averaged inside one graph."""
+    folds: int = Field(default=5, ge=2)
+    """Heads, each fitted without one fold of the training pictures; all of them ship."""
+    members: int = Field(default=4, ge=1)
+    """Networks per head; they are averaged inside one graph."""
     hidden: int = Field(default=64, ge=4)
     epochs: int = Field(default=60, ge=1)
     batch: int = Field(default=128, ge=8)
@@ -69,6 +76,13 @@ class HeadConfig(_Strict):
     weight_decay: float = Field(default=0.3, ge=0)
 
 
+class PairsConfig(_Strict):
+    """Damaged pairs that teach the statistics heads the order of damage."""
+
+    count: int = Field(default=1600, ge=0)
+    crop: int = Field(default=320, ge=64)
+
+
 class Recipe(_Strict):
     """A whole run of `beholder train mini`."""
 
@@ -76,8 +90,9 @@ class Recipe(_Strict):
     seed: int = 0
     data: DataConfig
     trunk: TrunkConfig = TrunkConfig()
+    pairs: PairsConfig = PairsConfig()
+    heads: dict[Task, HeadConfig]
     stages: dict[Literal["pretrain", "finetune"], StageConfig]
-    head: HeadConfig = HeadConfig()
     bf16: bool = True
     """Train the trunk under bfloat16 autocast. Scores are always computed in float32."""
     threads: int = Field(default=2, ge=1)

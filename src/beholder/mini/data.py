@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from beholder.data.distortions import FAMILIES, distort
 from beholder.data.columns import Split
+from beholder.data.distortions import FAMILIES, distort
 from beholder.data.manifest import Manifest
 from beholder.imaging.find import find_images
 from beholder.imaging.fit import Fit
 from beholder.imaging.open import open_image
 from beholder.mini.config import StageConfig
-from beholder.task import Task
+from beholder.task import LEVELS, Task
 
 Pixels = NDArray[np.uint8]
 FAMILY_NAMES = ("clean", *FAMILIES)
@@ -34,21 +34,24 @@ class Rated:
     pixels: tuple[Pixels, ...]
     unit: NDArray[np.float32]
     """(n,) in [0, 1]."""
-    columns: dict[str, NDArray[np.str_]]
-    """Extra manifest columns for reports, e.g. `subset`."""
+    groups: tuple[str, ...]
+    """What must stay on one side of every fold, e.g. the scene."""
+    offset: NDArray[np.float32]
+    """(n, 5) level logits that the statistics head gives already; the trunk learns what is missing. Zeros at first."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
 
-def load_rated(manifest: Manifest, splits: Sequence[Split], extra: Sequence[str] = ()) -> Rated:
+def load_rated(manifest: Manifest, splits: Sequence[Split]) -> Rated:
     """Decode the pictures of some splits into memory, exactly as scoring would see them."""
     parts = [manifest.select(split) for split in splits]
     paths = [str(path) for part in parts for path in part.paths()]
     pixels = tuple(open_image(path, fit=Fit()).rgb for path in paths)
     unit = np.concatenate([part.unit_scores() for part in parts]).astype(np.float32)
-    columns = {name: np.array([value for part in parts for value in part.column(name)]) for name in extra}
-    return Rated(manifest.task, tuple(paths), pixels, unit, columns)
+    groups = tuple(group for part in parts for group in part.groups())
+    offset = np.zeros((len(paths), len(LEVELS)), np.float32)
+    return Rated(manifest.task, tuple(paths), pixels, unit, groups, offset)
 
 
 def load_natural(folders: Sequence[Path]) -> tuple[Pixels, ...]:
@@ -88,21 +91,18 @@ class Bundles(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, index))
-        bundle: dict[str, list[object]] = {key: [] for key in ("quality_rgb", "quality", "aesthetics_rgb", "aesthetics")}
+        item: dict[str, Tensor] = {}
         for rated, key, count in (
             (self.quality, "quality", self.stage.quality),
             (self.aesthetics, "aesthetics", self.stage.aesthetics),
         ):
-            for _ in range(count):
-                pick = rng.integers(len(rated))
-                bundle[f"{key}_rgb"].append(crop(rated.pixels[pick], self.stage.crop, rng))
-                bundle[key].append(rated.unit[pick])
+            if count:
+                picks = rng.integers(len(rated), size=count)
+                crops = [crop(rated.pixels[pick], self.stage.crop, rng) for pick in picks]
+                item[f"{key}_rgb"] = torch.from_numpy(np.stack(crops))
+                item[key] = torch.from_numpy(rated.unit[picks])
+                item[f"{key}_offset"] = torch.from_numpy(rated.offset[picks])
         pairs = [self._pair(rng) for _ in range(self.stage.synthetic_pairs)]
-        item = {
-            key: torch.from_numpy(np.stack(values)) if values and key.endswith("rgb") else torch.tensor(values)  # type: ignore[arg-type]
-            for key, values in bundle.items()
-            if values
-        }
         if pairs:
             item["pair_rgb"] = torch.from_numpy(np.stack([pair[0] for pair in pairs]))
             item["pair_family"] = torch.tensor([pair[1] for pair in pairs])
@@ -111,7 +111,7 @@ class Bundles(Dataset[dict[str, Tensor]]):
 
     def _pair(self, rng: np.random.Generator) -> tuple[Pixels, tuple[int, int], tuple[float, float]]:
         """One crop under one family at a lower and a higher level: pixels (2, S, S, 3), family and prior of each."""
-        window = crop(self.natural[rng.integers(len(self.natural))], self.stage.crop, rng)
+        window = crop(self.natural[int(rng.integers(len(self.natural)))], self.stage.crop, rng)
         family = FAMILY_NAMES[rng.integers(1, len(FAMILY_NAMES))]
         low = 0.0 if rng.random() < 0.3 else rng.uniform(0.2, 4.4)
         levels = (low, rng.uniform(low + 0.6, 5.0))
@@ -139,4 +139,5 @@ class Whole(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         task = self.rated.task
         rgb = torch.from_numpy(self.rated.pixels[index])[None]
-        return {f"{task}_rgb": rgb, task: torch.tensor([self.rated.unit[index]])}
+        unit, offset = self.rated.unit[index : index + 1], self.rated.offset[index : index + 1]
+        return {f"{task}_rgb": rgb, task: torch.from_numpy(unit), f"{task}_offset": torch.from_numpy(offset)}

@@ -17,23 +17,26 @@ from beholder.task import LEVELS
 
 Features = NDArray[np.float32]
 
+_NORMAL = torch.tensor([-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
+"""Normal scores of the knots of a feature's map."""
+
 
 class Head(nn.Module):
     """(B, F) raw features -> (B, 5) level probabilities: the mean over `members` two-layer networks.
 
-    Features are standardised with the training set's mean and deviation and held within four deviations, so that a
-    picture unlike any training picture can't throw the score off the scale. The members share no weight; they are one
-    batched matrix product, so the ensemble costs one layer.
+    Each feature first goes through a piecewise linear map that gives the training set a normal distribution: several
+    statistics have tails that would drown the rest, and a picture unlike any training picture can't throw the score off
+    the scale. The members share no weight; they are one batched matrix product, so the ensemble costs one layer.
     """
 
-    mean: Tensor
-    deviation: Tensor
+    knots: Tensor
+    rise: Tensor
 
     def __init__(self, width: int, config: HeadConfig) -> None:
         super().__init__()
         members, hidden = config.members, config.hidden
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("deviation", torch.ones(width))
+        self.register_buffer("knots", torch.zeros(len(_NORMAL), width))
+        self.register_buffer("rise", torch.ones(len(_NORMAL) - 1, width))
         self.dropout = nn.Dropout(config.dropout)
         self.input_dropout = nn.Dropout(config.input_dropout)
         self.first = nn.Parameter(torch.randn(members, width, hidden) / width**0.5)
@@ -41,14 +44,22 @@ class Head(nn.Module):
         self.last = nn.Parameter(torch.randn(members, hidden, len(LEVELS)) / hidden**0.5 * 0.5)
         self.last_bias = nn.Parameter(torch.zeros(members, 1, len(LEVELS)))
 
-    def standardise_on(self, features: Tensor) -> None:
-        """Take mean and deviation of each feature from (n, F) training features."""
-        self.mean.copy_(features.mean(dim=0))
-        self.deviation.copy_(features.std(dim=0).clamp(min=1e-4))
+    def normalise_on(self, features: Tensor) -> None:
+        """Take the knots of each feature's map from (n, F) training features."""
+        self.knots.copy_(torch.quantile(features, torch.special.ndtr(_NORMAL), dim=0))
+        run = (self.knots[1:] - self.knots[:-1]).clamp(min=1e-6)  # a feature that stands still becomes a step
+        self.rise.copy_(_NORMAL.diff()[:, None] / run)
+
+    def normalise(self, features_BF: Tensor) -> Tensor:
+        """(B, F) -> (B, F) within `_NORMAL`'s ends, normally distributed on the training set."""
+        x = torch.full_like(features_BF, float(_NORMAL[0]))
+        for low, high, rise in zip(self.knots[:-1], self.knots[1:], self.rise, strict=True):
+            x = x + (torch.minimum(features_BF, torch.maximum(high, low + 1e-6)) - low).clamp(min=0.0) * rise
+        return x
 
     def logits(self, features_BF: Tensor) -> Tensor:
         """Level logits of every member, (M, B, 5)."""
-        x = ((features_BF - self.mean) / self.deviation).clamp(-4.0, 4.0)
+        x = self.normalise(features_BF)
         x = self.input_dropout(x.expand(self.first.shape[0], -1, -1) if self.training else x)
         hidden = self.dropout(F.relu(x @ self.first + self.first_bias))
         return hidden @ self.last + self.last_bias
@@ -72,9 +83,7 @@ class Lessons:
     """(p,) by how much people prefer the first, in unit score."""
 
 
-def fit_head(
-    lessons: Lessons, config: HeadConfig, seed: int, watch: Callable[[int, Head], None] | None = None
-) -> Head:
+def fit_head(lessons: Lessons, config: HeadConfig, seed: int, watch: Callable[[int, Head], None] | None = None) -> Head:
     """Train every member at once with AdamW and a cosine schedule on full-precision features.
 
     `watch(epoch, head)` is called after each epoch, e.g. to read a validation score; it decides nothing here.
@@ -83,7 +92,8 @@ def fit_head(
     torch.manual_seed(seed)
     features, unit = torch.from_numpy(lessons.features), torch.from_numpy(lessons.unit)
     head = Head(features.shape[1], config)
-    head.standardise_on(features)
+    seen = [features] if lessons.pairs is None else [features, torch.from_numpy(lessons.pairs[::2, 1])]
+    head.normalise_on(torch.cat(seen))  # damaged pictures too, or all of them would end up at the ends of the maps
     decay = [p for p in head.parameters() if p.shape[1] > 1]
     plain = [p for p in head.parameters() if p.shape[1] == 1]
     optimizer = torch.optim.AdamW(
@@ -106,7 +116,7 @@ def fit_head(
                 pred = expected(head.logits(both)).view(config.members, -1, 2)
                 loss = loss + config.pair_weight * F.relu(margin - (pred[..., 0] - pred[..., 1])).mean(dim=1).sum()
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
         head.eval()

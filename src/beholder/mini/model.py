@@ -17,7 +17,7 @@ LEVEL_VALUES = torch.linspace(0.0, 1.0, len(LEVELS))
 
 
 def level_targets(unit_B: Tensor) -> Tensor:
-    """Unit scores as distributions over the five levels, (B, 5): shared by the two nearest, so that their mean is exact."""
+    """Unit scores as level distributions (B, 5): shared by the two nearest levels, so that their mean is exact."""
     step = 1.0 / (len(LEVELS) - 1)
     return (1.0 - (unit_B[:, None] - LEVEL_VALUES[None]).abs() / step).clamp(min=0.0)
 
@@ -37,7 +37,7 @@ def level_loss(logits_BL: Tensor, unit_B: Tensor) -> Tensor:
 
 def expected(logits_BL: Tensor) -> Tensor:
     """Mean level value under the softmax of the logits, (B,) in [0, 1]."""
-    return logits_BL.float().softmax(dim=-1) @ LEVEL_VALUES
+    return torch.matmul(logits_BL.float().softmax(dim=-1), LEVEL_VALUES)
 
 
 class Probes(nn.Module):
@@ -52,12 +52,20 @@ class Probes(nn.Module):
 
     def __init__(self, config: TrunkConfig, dropout: float = 0.2) -> None:
         super().__init__()
+        self.order_weight = 4.0
         self.trunk = Trunk(config)
         self.norm = nn.BatchNorm1d(self.trunk.width)
         self.dropout = nn.Dropout(dropout)
         self.levels = nn.ModuleDict({task: nn.Linear(self.trunk.width, len(LEVELS)) for task in TASKS})
         self.family = nn.Linear(self.trunk.width, len(FAMILY_NAMES))
         self.prior = nn.Linear(self.trunk.width, 1)
+
+    def start_residual(self) -> None:
+        """Silence the rated probes: from here on they add to an offset, and at first they add nothing."""
+        for probe in self.levels.values():
+            assert isinstance(probe, nn.Linear)
+            nn.init.zeros_(probe.weight)
+            nn.init.zeros_(probe.bias)
 
     def features(self, rgb_BHW3: Tensor) -> Tensor:
         """uint8 pictures -> (B, `trunk.width`) float32."""
@@ -69,29 +77,33 @@ class Probes(nn.Module):
         self,
         quality_rgb: Tensor | None = None,
         quality: Tensor | None = None,
+        quality_offset: Tensor | None = None,
         aesthetics_rgb: Tensor | None = None,
         aesthetics: Tensor | None = None,
+        aesthetics_offset: Tensor | None = None,
         pair_rgb: Tensor | None = None,
         pair_family: Tensor | None = None,
         pair_prior: Tensor | None = None,
     ) -> dict[str, Any]:
         """One forward pass over all crops of a batch. `*_rgb` are (n, S, S, 3), pairs (p, 2, S, S, 3), all uint8.
 
+        `*_offset` (n, 5) are added to the level logits: what another model says already, see `mini.lessons`.
+
         Returns `loss` and, per task present, `<task>_pred` in [0, 1].
         """
-        rated: dict[Task, tuple[Tensor, Tensor]] = {}
-        if quality_rgb is not None and quality is not None:
-            rated["quality"] = (quality_rgb, quality)
-        if aesthetics_rgb is not None and aesthetics is not None:
-            rated["aesthetics"] = (aesthetics_rgb, aesthetics)
-        chunks = [rgb for rgb, _ in rated.values()] + ([pair_rgb.flatten(0, 1)] if pair_rgb is not None else [])
+        rated: dict[Task, tuple[Tensor, Tensor, Tensor]] = {}
+        if quality_rgb is not None and quality is not None and quality_offset is not None:
+            rated["quality"] = (quality_rgb, quality, quality_offset)
+        if aesthetics_rgb is not None and aesthetics is not None and aesthetics_offset is not None:
+            rated["aesthetics"] = (aesthetics_rgb, aesthetics, aesthetics_offset)
+        chunks = [rgb for rgb, _, _ in rated.values()] + ([pair_rgb.flatten(0, 1)] if pair_rgb is not None else [])
         features = self.dropout(self.features(torch.cat(chunks)))
         parts = list(features.split([chunk.shape[0] for chunk in chunks]))
 
         loss = features.new_zeros(())
         out: dict[str, Any] = {}
-        for (task, (_, unit)), part in zip(rated.items(), parts, strict=False):
-            logits = self.levels[task](part)
+        for (task, (_, unit, offset)), part in zip(rated.items(), parts, strict=False):
+            logits = self.levels[task](part) + offset
             loss = loss + level_loss(logits, unit)
             out[f"{task}_pred"] = expected(logits).detach()
         if pair_rgb is not None and pair_family is not None and pair_prior is not None:
@@ -101,5 +113,5 @@ class Probes(nn.Module):
             loss = loss + 4.0 * F.mse_loss(prior, pair_prior.flatten())
             quality_pred = expected(self.levels["quality"](part)).view(-1, 2)
             margin = 0.5 * (pair_prior[:, 0] - pair_prior[:, 1]) + 0.01
-            loss = loss + 4.0 * F.relu(margin - (quality_pred[:, 0] - quality_pred[:, 1])).mean()
+            loss = loss + self.order_weight * F.relu(margin - (quality_pred[:, 0] - quality_pred[:, 1])).mean()
         return {"loss": loss, **out}

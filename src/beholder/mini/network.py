@@ -34,12 +34,16 @@ class Block(nn.Module):
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            *_conv(width, inner, taps=1), nn.ReLU(), *_conv(inner, inner, groups=inner), nn.ReLU(), *_conv(inner, width, taps=1)
+            *_conv(width, inner, taps=1),
+            nn.ReLU(),
+            *_conv(inner, inner, groups=inner),
+            nn.ReLU(),
+            *_conv(inner, width, taps=1),
         )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Same shape out."""
-        return x_BCHW + self.body(x_BCHW)
+        return torch.add(x_BCHW, self.body(x_BCHW))
 
 
 class Trunk(nn.Module):
