@@ -14,12 +14,12 @@ from beholder.scoring.onnx import sha256_of
 from beholder.task import Task
 
 MEANING: dict[Task, str] = {
-    "quality": "Technical quality: sharpness, noise, exposure, colour and compression, as people in a laboratory rated it.",
+    "quality": "Technical quality: sharpness, noise, exposure, colour and compression, as people in a lab rate it.",
     "aesthetics": "How beautiful people find the picture, which is its content as much as its craft.",
 }
 LIMITS = (
     "A picture is judged as seen at 0.26 megapixels; faults of a larger one that vanish at that size are not seen.",
-    "Trained on about two thousand photographs and a few hundred ratings of beauty: a guide for sorting, not a verdict.",
+    "Learned from under two thousand rated photographs: a guide for sorting, not a verdict on one picture.",
     "Photographs only: drawings, screenshots and generated pictures were not in the training data.",
 )
 

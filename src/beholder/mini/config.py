@@ -57,7 +57,7 @@ class StageConfig(_Strict):
 
 
 class HeadConfig(_Strict):
-    """The heads on the statistics of whole pictures, fitted before the trunk."""
+    """One kind of heads on features of whole pictures."""
 
     folds: int = Field(default=5, ge=2)
     """Heads, each fitted without one fold of the training pictures; all of them ship."""
@@ -92,6 +92,9 @@ class Recipe(_Strict):
     trunk: TrunkConfig = TrunkConfig()
     pairs: PairsConfig = PairsConfig()
     heads: dict[Task, HeadConfig]
+    """On the statistics alone, fitted before the trunk."""
+    wide_heads: dict[Task, HeadConfig]
+    """On statistics and learned features together, fitted after the trunk."""
     stages: dict[Literal["pretrain", "finetune"], StageConfig]
     bf16: bool = True
     """Train the trunk under bfloat16 autocast. Scores are always computed in float32."""

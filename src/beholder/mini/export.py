@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from beholder.mini.heads import Head
+from beholder.mini.lessons import CrossFit
 from beholder.mini.model import Probes
+from beholder.mini.network import GAIN, GREY
 from beholder.mini.statistics import Statistics
 from beholder.task import TASKS, Task
 
@@ -17,29 +18,46 @@ from beholder.task import TASKS, Task
 class Mini(nn.Module):
     """beholder-mini, whole: uint8 RGB (B, H, W, 3) -> level probabilities of quality and aesthetics, (B, 5) each.
 
-    The level logits of a task are the mean over its statistics heads plus what the trunk's probe adds to them.
+    The level logits of a task are the mean of two answers: the statistics heads with what the trunk's probe adds to
+    them, and the wide heads, which read statistics and learned features together.
     """
 
-    def __init__(self, trunk: Probes, heads: dict[Task, Sequence[Head]]) -> None:
+    def __init__(self, trunk: Probes, heads: dict[Task, CrossFit], wide: dict[Task, CrossFit]) -> None:
         super().__init__()
         self.trunk, self.statistics = trunk, Statistics()
-        self.heads = nn.ModuleDict({task: nn.ModuleList(heads[task]) for task in TASKS})
+        self.heads, self.wide = (
+            nn.ModuleDict({task: nn.Sequential(fits[task].normaliser, fits[task].head) for task in TASKS})
+            for fits in (heads, wide)
+        )
+        self.entry = _entry(trunk)
 
     def logits(self, rgb: Tensor) -> dict[Task, Tensor]:
         """Level logits per task, (B, 5)."""
-        learned = self.trunk.features(rgb)
-        measured = self.statistics(rgb.permute(0, 3, 1, 2).float() * (1.0 / 255.0))
-        return {task: self._measured(task, measured) + self.trunk.levels[task](learned) for task in TASKS}
-
-    def _measured(self, task: Task, statistics: Tensor) -> Tensor:
-        heads = self.heads[task]
-        assert isinstance(heads, nn.ModuleList)
-        every = [head.logits(statistics).mean(dim=0) for head in heads if isinstance(head, Head)]
-        return torch.stack(every).mean(dim=0)
+        pixels = rgb.permute(0, 3, 1, 2).float()
+        measured = self.statistics(pixels)
+        entered = self.entry(F.pad(pixels, (1, 1, 1, 1), value=255 * GREY))
+        learned = self.trunk.norm(self.trunk.trunk.pool(self.trunk.trunk.stem[1:](entered)))
+        both = torch.cat([measured, learned], dim=1)
+        return {
+            task: (self.heads[task](measured) + self.trunk.levels[task](learned) + self.wide[task](both)) / 2
+            for task in TASKS
+        }
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, ...]:
         """Level probabilities, one output per task in the order of `TASKS`."""
         return tuple(logits.softmax(dim=-1) for logits in self.logits(rgb).values())
+
+
+def _entry(probes: Probes) -> nn.Conv2d:
+    """The first convolution with the scaling of pixels folded into it: 0-255 in, no padding, the same out."""
+    first = probes.trunk.stem[0]
+    assert isinstance(first, nn.Conv2d)
+    folded = nn.Conv2d(first.in_channels, first.out_channels, 3, stride=2)
+    with torch.no_grad():
+        folded.weight.copy_(first.weight * (GAIN / 255))
+        assert folded.bias is not None
+        folded.bias.copy_(-GREY * GAIN * first.weight.sum(dim=(1, 2, 3)))
+    return folded
 
 
 def export_onnx(model: Mini, file: Path) -> None:

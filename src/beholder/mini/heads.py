@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,61 +17,82 @@ from beholder.task import LEVELS
 
 Features = NDArray[np.float32]
 
-_NORMAL = torch.tensor([-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
+_LOWEST = -2.5
+_NORMAL = torch.tensor([_LOWEST, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
 """Normal scores of the knots of a feature's map."""
 
 
-class Head(nn.Module):
-    """(B, F) raw features -> (B, 5) level probabilities: the mean over `members` two-layer networks.
+class Normaliser(nn.Module):
+    """(B, F) -> (B, F): a piecewise linear map per feature that makes its training pictures normally distributed.
 
-    Each feature first goes through a piecewise linear map that gives the training set a normal distribution: several
-    statistics have tails that would drown the rest, and a picture unlike any training picture can't throw the score off
-    the scale. The members share no weight; they are one batched matrix product, so the ensemble costs one layer.
+    Several statistics have tails that would drown the rest in any weighted sum; and a picture unlike any training
+    picture ends at the ends of the maps, so it can't throw a score off the scale.
     """
 
-    knots: Tensor
+    low: Tensor
+    run: Tensor
     rise: Tensor
 
-    def __init__(self, width: int, config: HeadConfig) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        members, hidden = config.members, config.hidden
-        self.register_buffer("knots", torch.zeros(len(_NORMAL), width))
-        self.register_buffer("rise", torch.ones(len(_NORMAL) - 1, width))
-        self.dropout = nn.Dropout(config.dropout)
-        self.input_dropout = nn.Dropout(config.input_dropout)
+        for name in ("low", "run", "rise"):
+            self.register_buffer(name, torch.ones(len(_NORMAL) - 1, width))
+
+    @classmethod
+    def of(cls, features: Tensor) -> Normaliser:
+        """The map for (n, F) features."""
+        made = cls(features.shape[1])
+        knots = torch.quantile(features, torch.special.ndtr(_NORMAL), dim=0)
+        made.low.copy_(knots[:-1])
+        made.run.copy_(knots.diff(dim=0).clamp(min=1e-6))  # a feature that stands still becomes a step
+        made.rise.copy_(_NORMAL.diff()[:, None] / made.run)
+        return made
+
+    def forward(self, features_BF: Tensor) -> Tensor:
+        """Normal scores within the ends of `_NORMAL`."""
+        climbed = torch.minimum((features_BF[:, None] - self.low).clamp(min=0.0), self.run)
+        return _LOWEST + (climbed * self.rise).sum(dim=1)
+
+
+class Head(nn.Module):
+    """(B, F) normalised features -> level logits of `members` two-layer networks.
+
+    The members share no weight; they are one batched matrix product, so an ensemble costs one layer.
+    """
+
+    def __init__(self, width: int, members: int, hidden: int, dropout: float = 0.0, input_dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout, self.input_dropout = nn.Dropout(dropout), nn.Dropout(input_dropout)
         self.first = nn.Parameter(torch.randn(members, width, hidden) / width**0.5)
         self.first_bias = nn.Parameter(torch.zeros(members, 1, hidden))
         self.last = nn.Parameter(torch.randn(members, hidden, len(LEVELS)) / hidden**0.5 * 0.5)
         self.last_bias = nn.Parameter(torch.zeros(members, 1, len(LEVELS)))
 
-    def normalise_on(self, features: Tensor) -> None:
-        """Take the knots of each feature's map from (n, F) training features."""
-        self.knots.copy_(torch.quantile(features, torch.special.ndtr(_NORMAL), dim=0))
-        run = (self.knots[1:] - self.knots[:-1]).clamp(min=1e-6)  # a feature that stands still becomes a step
-        self.rise.copy_(_NORMAL.diff()[:, None] / run)
+    @classmethod
+    def merge(cls, heads: Sequence[Head]) -> Head:
+        """One head with the members of all."""
+        members, width, hidden = heads[0].first.shape
+        merged = cls(width, members * len(heads), hidden)
+        merged.load_state_dict(
+            {name: torch.cat([h.state_dict()[name] for h in heads]) for name in heads[0].state_dict()}
+        )
+        return merged.eval()
 
-    def normalise(self, features_BF: Tensor) -> Tensor:
-        """(B, F) -> (B, F) within `_NORMAL`'s ends, normally distributed on the training set."""
-        x = torch.full_like(features_BF, float(_NORMAL[0]))
-        for low, high, rise in zip(self.knots[:-1], self.knots[1:], self.rise, strict=True):
-            x = x + (torch.minimum(features_BF, torch.maximum(high, low + 1e-6)) - low).clamp(min=0.0) * rise
-        return x
-
-    def logits(self, features_BF: Tensor) -> Tensor:
+    def members(self, features_BF: Tensor) -> Tensor:
         """Level logits of every member, (M, B, 5)."""
-        x = self.normalise(features_BF)
-        x = self.input_dropout(x.expand(self.first.shape[0], -1, -1) if self.training else x)
+        x = self.input_dropout(features_BF.expand(self.first.shape[0], -1, -1) if self.training else features_BF)
         hidden = self.dropout(F.relu(x @ self.first + self.first_bias))
-        return hidden @ self.last + self.last_bias
+        logits: Tensor = hidden @ self.last + self.last_bias
+        return logits
 
     def forward(self, features_BF: Tensor) -> Tensor:
-        """Level probabilities, averaged over the members."""
-        return self.logits(features_BF).softmax(dim=-1).mean(dim=0)
+        """Level logits, averaged over the members, (B, 5)."""
+        return self.members(features_BF).mean(dim=0)
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """What one head learns from, as features."""
+    """What one head learns from, as normalised features."""
 
     features: Features
     """(n, F) of rated pictures."""
@@ -91,9 +112,7 @@ def fit_head(lessons: Lessons, config: HeadConfig, seed: int, watch: Callable[[i
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     features, unit = torch.from_numpy(lessons.features), torch.from_numpy(lessons.unit)
-    head = Head(features.shape[1], config)
-    seen = [features] if lessons.pairs is None else [features, torch.from_numpy(lessons.pairs[::2, 1])]
-    head.normalise_on(torch.cat(seen))  # damaged pictures too, or all of them would end up at the ends of the maps
+    head = Head(features.shape[1], config.members, config.hidden, config.dropout, config.input_dropout)
     decay = [p for p in head.parameters() if p.shape[1] > 1]
     plain = [p for p in head.parameters() if p.shape[1] == 1]
     optimizer = torch.optim.AdamW(
@@ -107,13 +126,13 @@ def fit_head(lessons: Lessons, config: HeadConfig, seed: int, watch: Callable[[i
         order = torch.randperm(len(unit), generator=generator)
         for step in range(steps_per_epoch):
             pick = order[step * config.batch : (step + 1) * config.batch]
-            logits = head.logits(features[pick])
+            logits = head.members(features[pick])
             loss = torch.stack([level_loss(member, unit[pick]) for member in logits]).sum()
             if lessons.pairs is not None and lessons.margin is not None:
                 chosen = torch.randint(len(lessons.margin), (config.batch,), generator=generator)
                 both = torch.from_numpy(lessons.pairs[chosen.numpy()]).flatten(0, 1)
                 margin = torch.from_numpy(lessons.margin[chosen.numpy()])
-                pred = expected(head.logits(both)).view(config.members, -1, 2)
+                pred = expected(head.members(both)).view(config.members, -1, 2)
                 loss = loss + config.pair_weight * F.relu(margin - (pred[..., 0] - pred[..., 1])).mean(dim=1).sum()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

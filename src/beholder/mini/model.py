@@ -32,12 +32,14 @@ def level_loss(logits_BL: Tensor, unit_B: Tensor) -> Tensor:
         return loss
     pred = expected(logits_BL)
     pred, true = pred - pred.mean(), unit_B - unit_B.mean()
-    return loss + 1.0 - (pred * true).sum() / (pred.norm() * true.norm() + 1e-4)
+    correlation: Tensor = (pred * true).sum() / (pred.norm() * true.norm() + 1e-4)
+    return loss + 1.0 - correlation
 
 
 def expected(logits_BL: Tensor) -> Tensor:
     """Mean level value under the softmax of the logits, (B,) in [0, 1]."""
-    return torch.matmul(logits_BL.float().softmax(dim=-1), LEVEL_VALUES)
+    unit: Tensor = logits_BL.float().softmax(dim=-1) @ LEVEL_VALUES
+    return unit
 
 
 class Probes(nn.Module):

@@ -7,6 +7,9 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+GREY, GAIN = 0.45, 4.0
+"""The trunk sees (rgb - GREY) * GAIN: about zero mean and unit deviation on photographs."""
+
 
 class TrunkConfig(BaseModel):
     """Shape of the trunk."""
@@ -68,7 +71,10 @@ class Trunk(nn.Module):
 
     def forward(self, rgb_B3HW: Tensor) -> Tensor:
         """Pooled features, (B, `width`)."""
-        x = self.stem((rgb_B3HW - 0.45) * 4.0)
+        return self.pool(self.stem((rgb_B3HW - GREY) * GAIN))
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The same, from the output of the stem."""
         pooled = [*_spread(x)]
         for stage in self.stages:
             x = stage(x)

@@ -23,16 +23,17 @@ _SHARP_STEPS = (-12.0, -10.5, -9.0, -7.5, -6.0, -4.5, -3.0)
 _MSCN_STEPS = (0.1, 0.3, 0.6, 1.0, 1.5, 2.2)
 
 
-def _gaussian_cells(taps: int, sigma: float) -> Tensor:
-    """(16, 1, taps + 3, taps + 3): the Gaussian window at each position of a 4 x 4 cell, row-major."""
+def _cells(taps: int, sigma: float) -> Tensor:
+    """(8, 1, taps + 1, taps + 1): the Gaussian window at the four pixels of a 2 x 2 cell, then the four pixels."""
     x = torch.arange(taps, dtype=torch.float32) - taps // 2
     window = torch.exp(-(x**2) / (2 * sigma**2))
-    window = window / window.sum()
-    cells = torch.zeros(4, 4, taps + 3, taps + 3)
-    for row in range(4):
-        for col in range(4):
-            cells[row, col, row : row + taps, col : col + taps] = window[:, None] * window[None]
-    return cells.reshape(16, 1, taps + 3, taps + 3)
+    window = window[:, None] * window[None] / window.sum() ** 2
+    cells = torch.zeros(8, taps + 1, taps + 1)
+    for index in range(4):
+        row, col = divmod(index, 2)
+        cells[index, row : row + taps, col : col + taps] = window
+        cells[4 + index, row + taps // 2, col + taps // 2] = 1.0
+    return cells[:, None]
 
 
 def _dct_bank() -> Tensor:
@@ -44,18 +45,23 @@ def _dct_bank() -> Tensor:
 
 
 def _mean(x: Tensor) -> Tensor:
+    """Mean over rows and columns, (B, C)."""
     return x.mean(dim=(2, 3))
+
+
+def _whole(x_BCHW: Tensor) -> Tensor:
+    """Mean over channels too, (B, 1)."""
+    return x_BCHW.flatten(1).mean(dim=1, keepdim=True)
 
 
 def _log(x: Tensor) -> Tensor:
     return torch.log(x + 1e-7)
 
 
-def _shares(x_B1HW: Tensor, steps: tuple[float, ...], every: int = 2) -> Tensor:
-    """Share of pixels above each threshold, (B, len(steps)), counted on every second row and column."""
-    x_B1HW = x_B1HW[:, :, ::every, ::every]
-    limits = torch.tensor(steps, device=x_B1HW.device).view(1, -1, 1, 1)
-    return _mean((x_B1HW > limits).float())
+def _shares(x_BCHW: Tensor, steps: tuple[float, ...]) -> Tensor:
+    """Share of all samples above each threshold, (B, len(steps))."""
+    limits = torch.tensor(steps, device=x_BCHW.device)[None, :, None]
+    return (x_BCHW.flatten(1)[:, None] > limits).float().mean(dim=2)
 
 
 def _hann(x_BCHW: Tensor) -> Tensor:
@@ -67,124 +73,116 @@ def _hann(x_BCHW: Tensor) -> Tensor:
     return window / window.sum()
 
 
-class Statistics(nn.Module):
-    """(B, 3, H, W) RGB in [0, 1], both sides at least 64 px -> (B, `width`) finite statistics, not yet standardised."""
+def _around(plane: Tensor, stride: int) -> list[list[Tensor]]:
+    """The 3 x 3 neighbours of every `stride`-th pixel, row by row, as nine planes of one size.
 
-    gaussian: Tensor
-    laplace: Tensor
-    sobel: Tensor
+    Sums of these make the small kernels: an inference engine pads a one-channel convolution to sixteen channels.
+    """
+    height, width = plane.shape[2] - 2, plane.shape[3] - 2
+    return [[plane[:, :, i : i + height : stride, j : j + width : stride] for j in range(3)] for i in range(3)]
+
+
+class Statistics(nn.Module):
+    """(B, 3, H, W) RGB float in [0, 255], sides at least 64 px -> (B, `width`) finite statistics, not yet standardised.
+
+    Most of them are means over pixels, and a quarter of the pixels gives the same mean: large planes are looked at in
+    2 x 2 cells at stride 4, or at every second pixel. Memory traffic, not arithmetic, is what a picture costs here.
+    """
+
+    cells: Tensor
     dct: Tensor
     rings: Tensor
     phases: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("gaussian", _gaussian_cells(7, 7 / 6), persistent=False)
-        laplace = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
-        self.register_buffer("laplace", laplace[None, None], persistent=False)
-        across = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
-        self.register_buffer("sobel", torch.stack([across, across.T])[:, None], persistent=False)
+        self.register_buffer("cells", _cells(7, 7 / 6), persistent=False)
         self.register_buffer("dct", _dct_bank(), persistent=False)
         self.register_buffer("rings", _ring_average(), persistent=False)
         self.register_buffer("phases", torch.eye(8)[:, None, None], persistent=False)
         with torch.inference_mode():
-            self.width = self(torch.rand(1, 3, 64, 64)).shape[1]
+            self.width = self(torch.full((1, 3, 64, 64), 99.0)).shape[1]
 
     def forward(self, rgb_B3HW: Tensor) -> Tensor:
         """All statistics side by side."""
-        luma = sum(weight * rgb_B3HW[:, i : i + 1] for i, weight in enumerate(_LUMA))
-        assert isinstance(luma, Tensor)
-        parts = [self._exposure(luma), self._colour(rgb_B3HW), self._spectrum(luma), self._blocking(luma)]
-        parts += [self._middle_colour(rgb_B3HW), self._middle(luma)]
-        plane = luma
+        red, green, blue = rgb_B3HW.chunk(3, dim=1)
+        luma = (_LUMA[0] / 255) * red + (_LUMA[1] / 255) * green + (_LUMA[2] / 255) * blue
+        parse = rgb_B3HW[:, :, ::2, ::2] * (1 / 255)
+        parts = [self._exposure(luma[:, :, ::2, ::2]), self._colour(parse), self._spectrum(luma), self._blocking(luma)]
+        planes = [luma]
+        for _ in range(4):
+            planes.append(F.avg_pool2d(planes[-1], 2))
+        around = [_around(plane, stride=1 if scale > 1 else 2) for scale, plane in enumerate(planes)]
+        laplaces = [n[0][1] + n[1][0] + n[1][2] + n[2][1] - 4.0 * n[1][1] for n in around]
         for scale in range(4):
-            parts.append(self._natural_scene(plane))
-            laplace = F.conv2d(plane, self.laplace)
-            parts += [_log(_mean(laplace * laplace)), _log(_mean(laplace.abs()))]
-            if scale < 2:
-                parts += [self._edges(plane, laplace), self._tiles(plane, 32 >> scale)]
-            plane = F.avg_pool2d(plane, 2)
-        return torch.cat(parts, dim=1)
+            parts.append(self._natural_scene(planes[scale], stride=4 if scale < 2 else 2))
+            parts += [_log(_mean(laplaces[scale] * laplaces[scale])), _log(_mean(laplaces[scale].abs()))]
+        for scale in range(2):
+            parts += [self._edges(around[scale], laplaces[scale])]
+            parts += [self._tiles(planes[scale + 1], laplaces[scale], 16 >> scale)]
+        return torch.cat([*parts, self._middle(planes, laplaces)], dim=1)
 
-    def _blur(self, x: Tensor) -> Tensor:
-        """Gaussian window at every pixel; sides are multiples of 4.
-
-        One convolution at stride 4 with 16 channels, the 16 positions inside a 4 x 4 cell: an inference engine runs
-        it several times faster than two convolutions with one channel.
-        """
-        cells = F.conv2d(F.pad(x, (3, 3, 3, 3), mode="replicate"), self.gaussian, stride=4)
-        return F.pixel_shuffle(cells, 4)
-
-    def _natural_scene(self, plane: Tensor) -> Tensor:
+    def _natural_scene(self, plane: Tensor, stride: int) -> Tensor:
         """Moments of the MSCN coefficients and of their four neighbour products: what BRISQUE's fits are made from."""
-        height, width = plane.shape[2] // 4 * 4, plane.shape[3] // 4 * 4
-        plane = plane[:, :, :height, :width]
-        mean = self._blur(plane)
-        deviation = (self._blur(plane * plane) - mean * mean).clamp(min=0.0).sqrt()
-        field = (plane - mean) / (deviation + 1 / 255)
+        padded = F.pad(plane, (3, 3, 3, 3), mode="replicate")
+        mean, pixel = F.conv2d(padded, self.cells, stride=stride).chunk(2, dim=1)
+        power = F.conv2d(padded * padded, self.cells[:4], stride=stride)
+        deviation = (power - mean * mean).clamp(min=0.0).sqrt()
+        field = (pixel - mean) / (deviation + 1 / 255)
         size = field.abs()
-        power = _mean(field * field)
-        parts = [_log(_mean(size)), _log(power), _shares(size, _MSCN_STEPS)]
-        parts += [_log(_mean(deviation)), _shares(deviation, _EDGE_STEPS[:6])]
+        spread = _whole(field * field)
+        parts = [_log(_whole(size)), _log(spread), _shares(size, _MSCN_STEPS)]
+        parts += [_log(_whole(deviation)), _shares(deviation, _EDGE_STEPS[:6])]
         for a, b in (
-            (field[..., :, :-1], field[..., :, 1:]),
-            (field[..., :-1, :], field[..., 1:, :]),
-            (field[..., :-1, :-1], field[..., 1:, 1:]),
-            (field[..., :-1, 1:], field[..., 1:, :-1]),
+            (field[:, ::2], field[:, 1::2]),  # left, right
+            (field[:, :2], field[:, 2:]),  # up, down
+            (field[:, :1], field[:, 3:]),
+            (field[:, 1:2], field[:, 2:3]),
         ):
             product = a * b
-            up, down = product.clamp(min=0.0), (-product).clamp(min=0.0)
-            parts += [_mean(up) / (power + _EPS), _mean(down) / (power + _EPS)]
-            parts += [_log(_mean(up * up)), _log(_mean(down * down))]
+            up, down = product.clamp(min=0.0), product.clamp(max=0.0)
+            moments = [_whole(part) for part in (up, down, up * up, down * down)]
+            parts += [moments[0] / (spread + _EPS), -moments[1] / (spread + _EPS), _log(moments[2]), _log(moments[3])]
         return torch.cat(parts, dim=1)
 
-    def _edges(self, plane: Tensor, laplace: Tensor) -> Tensor:
-        across, down = F.conv2d(plane, self.sobel).chunk(2, dim=1)
+    def _edges(self, near: list[list[Tensor]], laplace: Tensor) -> Tensor:
+        falling, rising = near[2][2] - near[0][0], near[2][0] - near[0][2]
+        across = falling - rising + 2.0 * (near[1][2] - near[1][0])  # Sobel
+        down = falling + rising + 2.0 * (near[2][1] - near[0][1])
         slope = (across * across + down * down).sqrt()
         return torch.cat(
             [_log(_mean(slope)), _shares(slope, _EDGE_STEPS), _shares(laplace.abs(), _EDGE_STEPS[:6])], dim=1
         )
 
-    def _tiles(self, plane: Tensor, side: int) -> Tensor:
+    def _tiles(self, half: Tensor, laplace: Tensor, side: int) -> Tensor:
         """Sharpness and contrast per tile: the sharpest tile says whether anything is in focus."""
-        laplace = F.conv2d(F.pad(plane, (1, 1, 1, 1), mode="replicate"), self.laplace)
-        sharp = torch.log(F.avg_pool2d(laplace * laplace, side) + 1e-8)
-        mean = F.avg_pool2d(plane, side)
-        contrast = torch.log((F.avg_pool2d(plane * plane, side) - mean * mean).clamp(min=0.0) + 1e-5)
+        height, width = half.shape[2] // side, half.shape[3] // side
+        energy = F.pad(laplace * laplace, (0, 1, 0, 1), mode="replicate")
+        sharp = torch.log(F.avg_pool2d(energy, side)[:, :, :height, :width] + 1e-8)
+        mean = F.avg_pool2d(half, side)
+        contrast = torch.log((F.avg_pool2d(half * half, side) - mean * mean).clamp(min=0.0) + 1e-5)
         parts = []
         for tiles in (sharp, contrast, sharp - contrast):
             average = _mean(tiles)
-            spread = (_mean(tiles * tiles) - average**2).clamp(min=0.0).sqrt()
+            spread = (_mean(tiles * tiles) - average * average).clamp(min=0.0).sqrt()
             parts += [average, spread, tiles.amax(dim=(2, 3)), tiles.amin(dim=(2, 3))]
-        parts += [_shares(sharp, _SHARP_STEPS, 1), _shares(mean, (0.05, 0.1, 0.2, 0.8, 0.9), 1)]
+        parts += [_shares(sharp, _SHARP_STEPS), _shares(mean, (0.05, 0.1, 0.2, 0.8, 0.9))]
         return torch.cat(parts, dim=1)
 
-    def _middle(self, plane: Tensor) -> Tensor:
+    def _middle(self, planes: list[Tensor], laplaces: list[Tensor]) -> Tensor:
         """Sharpness and contrast under a Hann window, at five scales: the middle is where the subject is."""
-        window = _hann(plane)
-        light = (plane * window).sum(dim=(2, 3))
-        parts = [light, light - _mean(plane)]
-        for scale in range(5):
-            if scale:
-                plane = F.avg_pool2d(plane, 2)
-                window = _hann(plane)
-            laplace = F.conv2d(F.pad(plane, (1, 1, 1, 1), mode="replicate"), self.laplace)
+        parts = []
+        for scale, (plane, laplace) in enumerate(zip(planes, laplaces, strict=True)):
             fine = laplace * laplace
-            sharp = torch.log((fine * window).sum(dim=(2, 3)) + 1e-8)
-            light = (plane * window).sum(dim=(2, 3))
-            variance = ((plane * plane) * window).sum(dim=(2, 3)) - light * light
+            sharp = torch.log((fine * _hann(fine)).sum(dim=(2, 3)) + 1e-8)
+            seen = planes[1] if scale == 0 else plane
+            window = _hann(seen)
+            light = (seen * window).sum(dim=(2, 3))
+            variance = (seen * seen * window).sum(dim=(2, 3)) - light * light
             contrast = torch.log(variance.clamp(min=0.0) + 1e-4)
             parts += [sharp, sharp - torch.log(_mean(fine) + 1e-8), contrast, sharp - contrast]
-        return torch.cat(parts, dim=1)
-
-    def _middle_colour(self, rgb: Tensor) -> Tensor:
-        """How the colour of the middle stands out, and how much it varies there."""
-        window = _hann(rgb)
-        parts = []
-        for chroma in (rgb[:, :1] - rgb[:, 1:2], (rgb[:, :1] + rgb[:, 1:2]) / 2 - rgb[:, 2:]):
-            mean = (chroma * window).sum(dim=(2, 3))
-            variance = (chroma * chroma * window).sum(dim=(2, 3)) - mean * mean
-            parts += [mean - _mean(chroma), torch.log(variance.clamp(min=0.0) + 1e-5)]
+            if scale == 0:
+                parts += [light, light - _mean(seen)]
         return torch.cat(parts, dim=1)
 
     def _exposure(self, luma: Tensor) -> Tensor:
@@ -202,17 +200,23 @@ class Statistics(nn.Module):
         saturation = (high - low) / (high + 0.05)
         rg = rgb[:, :1] - rgb[:, 1:2]
         yb = (rgb[:, :1] + rgb[:, 1:2]) / 2 - rgb[:, 2:]
+        window = _hann(rgb)
         parts = [_shares(saturation, _CHROMA_STEPS), _shares(high, (0.5, 0.9, 0.98)), _shares(low, (0.02, 0.2, 0.5))]
         for chroma in (rg, yb):
             mean = _mean(chroma)
             deviation = (_mean(chroma * chroma) - mean**2).clamp(min=0.0).sqrt()
-            fine = F.conv2d(chroma, self.laplace)
+            near = _around(chroma, stride=1)
+            fine = near[0][1] + near[1][0] + near[1][2] + near[2][1] - 4.0 * near[1][1]
+            middle = (chroma * window).sum(dim=(2, 3))
+            variance = (chroma * chroma * window).sum(dim=(2, 3)) - middle * middle
             parts += [mean, deviation, _log(_mean(fine * fine))]
-        for turn in range(8):
+            parts += [middle - mean, torch.log(variance.clamp(min=0.0) + 1e-5)]
+        for turn in range(4):
             direction = cos(turn * pi / 4) * rg + cos(turn * pi / 4 - pi / 2) * yb
-            parts.append(_mean(direction.clamp(min=0.0)))
-        haze = -F.max_pool2d(-low, 7, stride=4)
-        return torch.cat([*parts, _mean(haze), _shares(haze, (0.02, 0.1, 0.2, 0.4), 1)], dim=1)
+            ahead, whole = _mean(direction.clamp(min=0.0)), _mean(direction)
+            parts += [ahead, ahead - whole]  # the opposite hue is what is missing from the mean
+        haze = -F.max_pool2d(-low, 4, stride=2)
+        return torch.cat([*parts, _mean(haze), _shares(haze, (0.02, 0.1, 0.2, 0.4))], dim=1)
 
     def _spectrum(self, luma: Tensor) -> Tensor:
         """Log energy of the 8 x 8 DCT in rings of frequency and orientation, and how sparse each ring is."""
@@ -224,7 +228,7 @@ class Statistics(nn.Module):
     def _blocking(self, luma: Tensor) -> Tensor:
         """Jump across the 8 px grid of JPEG against the jump inside its blocks, both ways, and flat steps."""
         parts = []
-        for turned in (luma, luma.transpose(2, 3)):
+        for turned in (luma[:, :, ::4], luma[:, :, :, ::4].transpose(2, 3)):
             jump = (turned[..., 1:] - turned[..., :-1]).abs()
             phase = _mean(F.conv2d(jump, self.phases, stride=(1, 8)))  # (B, 8); phase 7 is the grid
             inside = phase[:, :7].mean(dim=1, keepdim=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from inspect import getsource
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ from scipy.stats import spearmanr
 from transformers import EvalPrediction, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from beholder.data import distortions
 from beholder.data.distortions import read_priors
 from beholder.data.manifest import Manifest
-from beholder.mini.config import Recipe, StageConfig
+from beholder.mini import statistics
+from beholder.mini.config import HeadConfig, Recipe, StageConfig
 from beholder.mini.data import Bundles, Pixels, Rated, Whole, collate, load_natural, load_rated
 from beholder.mini.export import Mini
 from beholder.mini.heads import Features
-from beholder.mini.lessons import CrossFit, Pairs, cross_fit, damaged_pairs, statistics_of
+from beholder.mini.lessons import CrossFit, Measure, Pairs, cross_fit, damaged_pairs, learned_by, statistics_of
 from beholder.mini.model import Probes
 from beholder.task import TASKS, Task
 
@@ -49,35 +52,71 @@ def load_pictures(recipe: Recipe, manifests: dict[Task, Manifest]) -> Pictures:
     return Pictures(train, pick, load_natural(recipe.data.natural) + good)
 
 
-def fit_statistics(recipe: Recipe, pictures: Pictures, out: Path) -> tuple[dict[Task, CrossFit], Pictures]:
-    """Fit the statistics heads; returns them and the pictures with the heads' logits as offsets."""
+@dataclass(frozen=True)
+class Measured:
+    """Features of all pictures of a run by one measure."""
+
+    train: dict[Task, Features]
+    pick: dict[Task, Features]
+    pairs: Pairs
+
+    def beside(self, other: Measured) -> Measured:
+        """Both features of every picture, side by side."""
+        both = np.concatenate([self.pairs.features, other.pairs.features], axis=2)
+        return Measured(
+            {task: np.hstack([self.train[task], other.train[task]]) for task in TASKS},
+            {task: np.hstack([self.pick[task], other.pick[task]]) for task in TASKS},
+            Pairs(both, self.pairs.margin),
+        )
+
+
+def measure_all(name: str, measure: Measure, key: str, recipe: Recipe, pictures: Pictures, out: Path) -> Measured:
+    """Measure rated and damaged pictures, or read what an earlier run of the same code and `key` has kept in `out`."""
     priors = read_priors(recipe.data.priors)
 
     def pairs() -> Features:
-        made = damaged_pairs(pictures.natural, priors, recipe.pairs.count, recipe.pairs.crop, recipe.seed)
+        made = damaged_pairs(pictures.natural, priors, recipe.pairs, recipe.seed, measure)
         return np.concatenate([made.features.reshape(len(made.margin), -1), made.margin[:, None]], axis=1)
 
-    kept = _kept(out / "pairs.npy", [str(recipe.pairs), str(recipe.seed)], pairs)
-    lessons = Pairs(kept[:, :-1].reshape(len(kept), 2, -1), kept[:, -1])
-    fits, train, pick = {}, {}, {}
-    for task in TASKS:
-        seen, unseen = (
-            _kept(out / f"{task}-{name}.npy", rated.paths, lambda rated=rated: statistics_of(rated.pixels))  # type: ignore[misc]
-            for name, rated in (("train", pictures.train[task]), ("pick", pictures.pick[task]))
+    def rated(part: str, one: Rated) -> Features:
+        return _kept(out / f"{name}-{one.task}-{part}.npy", [key, *one.paths], lambda: measure(one.pixels))
+
+    kept = _kept(out / f"{name}-pairs.npy", [key, str(recipe.pairs), str(recipe.seed)], pairs)
+    return Measured(
+        {task: rated("train", pictures.train[task]) for task in TASKS},
+        {task: rated("pick", pictures.pick[task]) for task in TASKS},
+        Pairs(kept[:, :-1].reshape(len(kept), 2, -1), kept[:, -1]),
+    )
+
+
+def fit_heads(
+    configs: dict[Task, HeadConfig], measured: Measured, pictures: Pictures, seed: int
+) -> dict[Task, CrossFit]:
+    """Cross-fitted heads per task; the quality heads learn the order of damage too."""
+    return {
+        task: cross_fit(
+            pictures.train[task],
+            measured.train[task],
+            measured.pairs if task == "quality" else None,
+            configs[task],
+            seed,
         )
-        fit = cross_fit(
-            pictures.train[task], seen, lessons if task == "quality" else None, recipe.heads[task], recipe.seed
-        )
-        fits[task] = fit
-        train[task] = replace(pictures.train[task], offset=fit.offset)
-        pick[task] = replace(pictures.pick[task], offset=fit.logits(unseen))
-    return fits, Pictures(train, pick, pictures.natural)
+        for task in TASKS
+    }
+
+
+def offset_by(fits: dict[Task, CrossFit], measured: Measured, pictures: Pictures) -> Pictures:
+    """The pictures with the level logits of the heads as offsets, out of fold where the heads were fitted."""
+    train = {task: replace(pictures.train[task], offset=fits[task].offset) for task in TASKS}
+    pick = {task: replace(pictures.pick[task], offset=fits[task].logits(measured.pick[task])) for task in TASKS}
+    return Pictures(train, pick, pictures.natural)
 
 
 def _kept(file: Path, key: Sequence[str], make: Any) -> Features:
-    """The array in `file` if it was made for `key`, else a new one, which is kept."""
+    """The array in `file` if it was made for `key` by today's code, else a new one, which is kept."""
     stamp = file.with_suffix(".sha256")
-    digest = hashlib.sha256("\n".join(key).encode()).hexdigest()
+    code = "".join(getsource(module) for module in (statistics, distortions))
+    digest = hashlib.sha256("\n".join([*key, code]).encode()).hexdigest()
     if file.is_file() and stamp.is_file() and stamp.read_text() == digest:
         return np.asarray(np.load(file, allow_pickle=False))
     made: Features = make()
@@ -155,7 +194,7 @@ def train_stage(name: str, stage: StageConfig, model: Probes, recipe: Recipe, pi
         data_collator=collate,
         compute_metrics=correlate,
     )
-    last = get_last_checkpoint(str(out / name)) if (out / name).is_dir() else None
+    last = get_last_checkpoint(str(out / name)) if (out / name).is_dir() else None  # type: ignore[no-untyped-call]
     trainer.train(resume_from_checkpoint=last)
     trainer.save_model(str(out / name / "best"))
 
@@ -164,7 +203,10 @@ def train_mini(recipe: Recipe, manifests: dict[Task, Manifest], out: Path) -> Mi
     """The whole run, from decoded pictures to the assembled model; finished steps are read back from `out`."""
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
-    fits, pictures = fit_statistics(recipe, load_pictures(recipe, manifests), out)
+    pictures = load_pictures(recipe, manifests)
+    statistics_seen = measure_all("statistics", statistics_of, "", recipe, pictures, out)
+    heads = fit_heads(recipe.heads, statistics_seen, pictures, recipe.seed)
+    lessons = offset_by(heads, statistics_seen, pictures)
     model = Probes(recipe.trunk)
     for name, stage in recipe.stages.items():
         if stage.residual:
@@ -173,5 +215,8 @@ def train_mini(recipe: Recipe, manifests: dict[Task, Manifest], out: Path) -> Mi
         if done.is_file():
             model.load_state_dict(load_file(done))
         else:
-            train_stage(name, stage, model, recipe, pictures, out)
-    return Mini(model, {task: fit.heads for task, fit in fits.items()}).eval()
+            train_stage(name, stage, model, recipe, lessons, out)
+    weights = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in model.state_dict().values())).hexdigest()
+    learned = measure_all("learned", lambda rgb: learned_by(model, rgb), weights, recipe, pictures, out)
+    wide = fit_heads(recipe.wide_heads, statistics_seen.beside(learned), pictures, recipe.seed)
+    return Mini(model, heads, wide).eval()
