@@ -87,3 +87,9 @@ def test_a_file_that_is_no_table_of_scores_is_an_error(suffix: str, tmp_path: Pa
     path.write_text("some,other\nfile,\n")
     with pytest.raises(UserError, match="not a table of scores"):
         read_rows(path)
+
+
+def test_a_table_that_is_gone_is_a_users_error(tmp_path: Path) -> None:
+    for suffix in SUFFIXES:
+        with pytest.raises(UserError, match=f"gone{suffix} is not a table of scores"):
+            read_rows(tmp_path / f"gone{suffix}")

@@ -200,3 +200,36 @@ def test_a_damaged_plan_is_an_error(stopped: Path, tiny: Path) -> None:
     (parts_folder(stopped) / "plan.json").write_text('{"version": 99}')
     with pytest.raises(UserError, match="plan version 99"):
         beholder.score(model=tiny, out=stopped, resume=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="runs are locked on POSIX only")
+@pytest.mark.parametrize("how", [{}, {"resume": True}, {"overwrite": True}, {"retry_failed": True}])
+def test_a_second_run_to_the_same_file_is_refused_and_harms_nothing(
+    how: dict[str, bool], photos: Path, tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.csv"
+    messages = []
+
+    def start_another(progress: Progress) -> None:
+        if progress.n_done == 1:
+            with pytest.raises(UserError) as caught:
+                beholder.score(photos, model=tiny, out=out, workers=1, **how)  # type: ignore[arg-type]
+            messages.append(str(caught.value))
+
+    run = beholder.score(photos, model=tiny, out=out, workers=1, on_progress=start_another)
+    assert run.summary.counts == {"ok": 12}
+    assert len(messages) == 1
+    assert f"another run is writing {out} (process {os.getpid()})" in messages[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+
+
+def test_the_lock_of_a_killed_run_blocks_nobody(stopped: Path, tiny: Path, undisturbed: pa.Table) -> None:
+    (parts_folder(stopped) / "lock").write_text("4711")
+    assert_same_rows(beholder.score(model=tiny, out=stopped, resume=True).table, undisturbed)
+    assert [path.name for path in stopped.parent.iterdir()] == [stopped.name]
+
+
+def test_a_run_that_is_refused_leaves_nothing_behind(photos: Path, tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist, so nothing in it has failed"):
+        beholder.score(photos, model=tiny, out=tmp_path / "scores.csv", retry_failed=True)
+    assert list(tmp_path.iterdir()) == []

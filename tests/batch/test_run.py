@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import RenderPicture
 from tiny_model import write_tiny_checkpoint
 
 import beholder
 from beholder.batch.rows import SCHEMA, path_from_text, path_text
 from beholder.batch.summary import Progress
 from beholder.errors import UserError
+from beholder.imaging.open import open_image
 
 from .rows_equal import assert_same_rows
 
@@ -165,3 +168,23 @@ def test_any_file_name_survives_the_table(path: str) -> None:
     text = path_text(path)
     assert path_from_text(text.encode("utf-8").decode("utf-8")) == path
     assert text == path or "␛" in text
+
+
+def test_brackets_in_a_name_give_a_row_whether_the_file_is_there_or_not(
+    photos: Path, tiny: Path, tmp_path: Path
+) -> None:
+    there, missing = tmp_path / "photo [1].jpg", tmp_path / "photo [2].jpg"
+    shutil.copy(photos / "00.jpg", there)
+    run = beholder.score([there, missing], model=tiny, workers=1)
+    assert run.table["path"].to_pylist() == [str(there), str(missing)]
+    assert run.table["status"].to_pylist() == ["ok", "unreadable"]
+
+
+def test_damaged_metadata_causes_no_warnings_on_the_terminal(
+    tiny: Path, render_picture: RenderPicture, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    render_picture(1, (80, 60)).save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    with pytest.warns(UserWarning, match="EXIF"):
+        open_image(tmp_path / "a.jpg")
+    assert beholder.score(tmp_path, model=tiny, workers=1).summary.counts == {"ok": 1}
+    assert capfd.readouterr().err == ""

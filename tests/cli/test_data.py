@@ -1,3 +1,4 @@
+import re
 import stat
 from pathlib import Path
 
@@ -125,3 +126,21 @@ def test_the_training_data_imports_with_the_documented_commands(tmp_path, capsys
     manifest = read_manifest(tmp_path)
     themes = {(theme, split) for theme, split in zip(manifest.column("group"), manifest.column("split"), strict=True)}
     assert len(themes) == len({theme for theme, _ in themes})
+
+
+def test_a_missing_manifest_is_one_line(tmp_path, capsys):
+    assert main(["data", "show", str(tmp_path / "gone.parquet")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "gone.parquet does not exist" in error
+
+
+def test_check_says_how_to_see_the_leaks_it_does_not_print(photos, capsys):
+    import_generic(photos, "--range", "1", "5")
+    main(["data", "check", str(photos / "out"), "--workers", "1", "--limit", "0"])
+    n_leaks = int(re.search(r"(\d+) leaks between parts", capsys.readouterr().out)[1])
+    assert n_leaks > 1
+    main(["data", "check", str(photos / "out"), "--workers", "1", "--limit", "0"])
+    assert f"  all of them: --limit {n_leaks}\n" in capsys.readouterr().out
+    main(["data", "check", str(photos / "out"), "--workers", "1", "--limit", "1"])
+    assert f"  ... and {n_leaks - 1} more; all of them: --limit {n_leaks}\n" in capsys.readouterr().out

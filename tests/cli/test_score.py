@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -200,3 +201,20 @@ def test_scoring_loads_no_heavy_package() -> None:
     code = f"import sys, beholder.cli.score; print(*sorted({heavy} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+def test_ctrl_c_without_a_file_ends_with_130_and_one_line(tiny: str) -> None:
+    names = "\n".join(f"missing{i}.jpg" for i in range(200_000)).encode()
+    command = [*COMMAND, "-", "--model", tiny, "--workers", "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdin is not None
+        assert run.stderr is not None
+        run.stdin.write(names)
+        run.stdin.close()
+        assert run.stderr.readline().startswith(b"part 1 of ")
+        run.send_signal(signal.SIGINT)
+        lines = [line for line in run.stderr.read().decode().splitlines() if not line.startswith("part ")]
+        assert run.stdout is not None
+        assert run.stdout.read() == b""
+    assert run.returncode == 130
+    assert lines == ["beholder: stopped. Nothing is kept, since there is no -o to keep it in."]

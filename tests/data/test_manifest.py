@@ -182,3 +182,24 @@ def test_a_quarter_of_a_million_rows_are_read_back(tmp_path):
     manifest = manifest_of(table=table)
     write_manifest(manifest, tmp_path)
     assert len(read_manifest(tmp_path)) == n
+
+
+@pytest.mark.parametrize("name", ["gone.csv", "gone.parquet", "gone"])
+def test_a_missing_manifest_is_an_error_that_names_it(tmp_path, name):
+    with pytest.raises(ManifestError, match=f"{name} does not exist; give a manifest's folder"):
+        read_manifest(folder_of(tmp_path) / name)
+
+
+def test_a_truncated_parquet_table_is_an_error_that_names_it(tmp_path):
+    file = write_manifest(manifest_of(), tmp_path, "parquet")
+    data = file.read_bytes()
+    for damaged in (data[:40], data[:20] + b"x" * 40 + data[-8:], b""):
+        file.write_bytes(damaged)
+        with pytest.raises(ManifestError, match="is not a Parquet file we can read"):
+            read_manifest(tmp_path)
+
+
+def test_facts_that_are_not_utf8_are_an_error_that_names_the_file(tmp_path):
+    (folder_of(tmp_path) / "dataset.toml").write_bytes(TOML.replace("own", "für").encode("latin-1"))
+    with pytest.raises(ManifestError, match=r"dataset\.toml is not valid TOML"):
+        read_manifest(tmp_path)

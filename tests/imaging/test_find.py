@@ -170,3 +170,8 @@ def test_a_folder_that_cannot_be_listed_gets_a_row(tree, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", closed)
     assert find_images(["."]) == ["a.PNG", "b.jpg", "z.heic", "sub"]
+
+
+def test_a_missing_file_with_brackets_in_its_name_is_kept_like_any_other(tree):
+    assert find_images(["photo [1].jpg", "b.jpg"]) == ["photo [1].jpg", "b.jpg"]
+    assert find_images(["[ab].jpg"]) == ["b.jpg"]  # a pattern wherever it leads somewhere

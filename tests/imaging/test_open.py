@@ -1,11 +1,12 @@
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageCms, ImageFile, PngImagePlugin
 
 from beholder.imaging.fit import Fit
 from beholder.imaging.open import MIN_SIDE, open_image
@@ -404,3 +405,37 @@ def test_a_hundred_megapixel_jpeg_takes_little_memory(tmp_path):
     width, grown_kib = map(int, run.stdout.split())
     assert width == 10_000
     assert grown_kib < 60 * 1024, "the whole picture would take 100 MB as grey"
+
+
+@pytest.mark.parametrize(
+    "error", [SystemError("tile cannot extend\noutside image"), ArithmeticError(), AssertionError("x")]
+)
+@pytest.mark.parametrize("step", ["_open", "load"])
+def test_whatever_a_decoder_raises_becomes_a_status_that_names_it(tmp_path, monkeypatch, step, error):
+    def fail(*_):
+        raise error
+
+    four_corners().save(tmp_path / "a.png")
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, step, fail)
+    with pytest.raises(ImageError) as caught:
+        open_image(tmp_path / "a.png")
+    assert caught.value.status == "unreadable"
+    text = " ".join(str(error).split())
+    assert str(caught.value) == f"damaged or truncated PNG: {type(error).__name__}" + (f": {text}" if text else "")
+
+
+def test_a_damaged_tag_that_tells_raw_pictures_apart_becomes_a_status(tmp_path):
+    Image.new("RGB", SIZE).save(tmp_path / "a.tif", tiffinfo={254: 0})
+    data = (tmp_path / "a.tif").read_bytes()
+    entry = struct.pack("<HHI", 254, 4, 1)
+    assert entry in data
+    (tmp_path / "a.tif").write_bytes(data.replace(entry, struct.pack("<HHI", 254, 2, 1)))  # text in place of a number
+    with pytest.raises(ImageError, match="damaged or truncated TIFF"):
+        open_image(tmp_path / "a.tif")
+
+
+def test_a_web_page_named_like_a_picture_is_called_one(tmp_path):
+    (tmp_path / "a.jpg").write_text("<!DOCTYPE html><title>404</title>")
+    with pytest.raises(ImageError, match=r"^not a picture but an HTML page, as a failed download leaves it") as caught:
+        open_image(tmp_path / "a.jpg")
+    assert caught.value.status == "unsupported"

@@ -4,6 +4,7 @@
 |---|---|
 | `run` | `score`: from inputs and options to a `Run` |
 | `plan` | what a run to a file will do, on disk, so that it can be resumed |
+| `lock` | one run at a time per output file |
 | `shards` | scores in any order become whole shards of rows |
 | `workers`, `worker` | the crew of processes, and what one of them does |
 | `rows`, `files`, `sort` | the table: columns, file formats, order |

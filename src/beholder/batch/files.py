@@ -47,7 +47,7 @@ def read_rows(path: Path) -> pa.Table:
     read = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}[path.suffix.lower()]
     try:
         return read(path).select(SCHEMA.names).cast(SCHEMA)
-    except (pa.ArrowException, KeyError, json.JSONDecodeError) as error:
+    except (pa.ArrowException, OSError, KeyError, json.JSONDecodeError) as error:
         raise UserError(
             f"{path} is not a table of scores: {error}. Expected the columns {', '.join(SCHEMA.names)}, "
             "as `beholder score -o` writes them"

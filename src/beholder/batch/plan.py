@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -23,6 +23,7 @@ VERSION = 1
 
 PARTS_SUFFIX = ".parts"
 PLAN_FILE = "plan.json"
+LOCK_FILE = "lock"
 PATHS_FILE = "paths.nul"  # zero-terminated bytes, as `xargs -0` reads them: the only lossless list of file names
 
 
@@ -86,9 +87,9 @@ def has_plan(parts: Path) -> bool:
 
 
 def write_plan(parts: Path, plan: Plan, paths: Sequence[str]) -> None:
-    """Start an empty parts folder; what an earlier run left in it is deleted."""
+    """Start a parts folder; what an earlier run left in it is deleted."""
     remove_parts(parts)
-    parts.mkdir(parents=True)
+    parts.mkdir(exist_ok=True)
     with replacing(parts / PATHS_FILE) as temporary:
         temporary.write_bytes(_path_bytes(paths))
     with replacing(parts / PLAN_FILE) as temporary:
@@ -115,9 +116,16 @@ def read_plan(parts: Path) -> tuple[Plan, list[str]]:
 
 
 def remove_parts(parts: Path) -> None:
-    """Delete the folder, the plan first: a half-deleted folder must not look like a run to resume."""
+    """Empty the folder, the plan first: a half-deleted folder must not look like a run to resume.
+
+    The lock stays to the end of the run that holds it (`lock.locked`), and the folder goes with it.
+    """
     (parts / PLAN_FILE).unlink(missing_ok=True)
-    shutil.rmtree(parts, ignore_errors=True)
+    for entry in parts.iterdir() if parts.is_dir() else ():
+        if entry.name != LOCK_FILE:
+            entry.unlink(missing_ok=True)
+    with suppress(OSError):  # the lock is in it
+        parts.rmdir()
 
 
 def check_same(planned: Plan, now: Plan, parts: Path) -> None:

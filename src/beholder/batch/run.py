@@ -12,6 +12,7 @@ from beholder.batch.earlier import check_free, finished_rows, rows_to_retry, sto
 from beholder.batch.execute import retry_failed as retry
 from beholder.batch.execute import score_to_file, score_to_memory, summarize
 from beholder.batch.files import check_suffix, read_rows, write_rows
+from beholder.batch.lock import locked
 from beholder.batch.plan import has_plan, make_plan, parts_folder, write_plan
 from beholder.batch.report import report_text
 from beholder.batch.shards import Meter, Settings
@@ -102,7 +103,7 @@ def score(
     longer than `timeout_s` gets `timeout`. `on_progress` is called after every picture and every finished shard.
 
     Raises `UserError` (a ValueError) for anything a person can put right: nothing to score, an unknown model, an
-    `out` that exists, a run to resume that was started with other settings.
+    `out` that exists or that another run is writing, a run to resume that was started with other settings.
     """
     folder = resolve(model)
     card = Card.read(folder / CARD_FILE)
@@ -122,20 +123,21 @@ def score(
     _check_out(out)
     if resume + retry_failed + overwrite > 1:
         raise UserError("--resume, --retry-failed and --overwrite exclude each other: give one of them")
-    if retry_failed:
-        summary = retry(out, rows_to_retry(out, settings), paths, settings, sort)
-    elif resume and has_plan(parts_folder(out)):
-        plan, planned_paths = stopped_run(out, paths, settings)
-        summary = score_to_file(out, plan, planned_paths, settings, sort)
-    elif resume and out.exists():
-        rows = finished_rows(out, paths, settings)
-        summary = summarize([rows], Meter(n_total=len(rows), n_shards=0, n_done=len(rows)), settings)
-    else:
-        if not overwrite:
-            check_free(out)
-        plan = make_plan(_some(paths), card, settings.tasks, max_pixels)
-        write_plan(parts_folder(out), plan, paths)
-        summary = score_to_file(out, plan, paths, settings, sort)
+    with locked(out):
+        if retry_failed:
+            summary = retry(out, rows_to_retry(out, settings), paths, settings, sort)
+        elif resume and has_plan(parts_folder(out)):
+            plan, planned_paths = stopped_run(out, paths, settings)
+            summary = score_to_file(out, plan, planned_paths, settings, sort)
+        elif resume and out.exists():
+            rows = finished_rows(out, paths, settings)
+            summary = summarize([rows], Meter(n_total=len(rows), n_shards=0, n_done=len(rows)), settings)
+        else:
+            if not overwrite:
+                check_free(out)
+            plan = make_plan(_some(paths), card, settings.tasks, max_pixels)
+            write_plan(parts_folder(out), plan, paths)
+            summary = score_to_file(out, plan, paths, settings, sort)
     return Run(summary, card, out, None)
 
 

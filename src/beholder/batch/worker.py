@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
@@ -54,6 +55,7 @@ def work(pipe: Connection, stage: Stage, job: Job) -> None:
     Any other exception is a bug: its traceback goes to stderr and the process ends with exit code 1.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent ends us
+    warnings.filterwarnings("ignore", module="PIL")  # about damaged metadata, without a file name; rows have notes
     Thread(target=_end_with_parent, daemon=True).start()
     try:
         _answer(pipe, stage, job)

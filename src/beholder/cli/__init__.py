@@ -19,6 +19,10 @@ from beholder import __version__
 from beholder.errors import UserError
 
 
+class Stopped(Exception):
+    """Ctrl-C in a verb that knows better than its `when_stopped` what to tell: the message."""
+
+
 @dataclass(frozen=True)
 class Verb:
     """One verb of the command line."""
@@ -54,7 +58,8 @@ _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `beholder` and return its exit code: 0 all well, 1 nothing done, 2 done with too many failed rows.
+    """Run `beholder` and return its exit code: 0 all well, 1 nothing done, 2 done with too many failed rows,
+    130 stopped.
 
     A mistake of the user's ends as one line on stderr. Everything else is a bug and keeps its traceback.
     """
@@ -70,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         code = 130
+    except Stopped as stop:
+        return _fail(str(stop), code=130)
     except _UsageError as error:
         return _fail(_usage_line(error))
     except UserError as error:

@@ -180,7 +180,8 @@ def check(
         ends = [f"{names[row]} ({splits[row]})" for row in (leak.first, leak.second)]
         console.print(f"  {leak.kind}  {leak.agreement:.2f}  {ends[0]} and {ends[1]}")
     if len(report.leaks) > limit:
-        console.print(f"  ... and {len(report.leaks) - limit:,} more; see them with --limit")
+        hidden = f"... and {len(report.leaks) - limit:,} more; all" if limit else "all"
+        console.print(f"  {hidden} of them: --limit {len(report.leaks)}")
     if fix:
         mended = fix_leaks(found, report, salt=salt(found.name, seed), shares=shares, stratify=stratify)
         folder = manifest if manifest.is_dir() else manifest.parent

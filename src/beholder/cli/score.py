@@ -15,6 +15,7 @@ from beholder.batch.run import BATCH_SIZE, TIMEOUT_S
 from beholder.batch.run import score as score_pictures
 from beholder.batch.sort import SortKey
 from beholder.batch.summary import Summary
+from beholder.cli import Stopped
 from beholder.cli.models import print_card
 from beholder.cli.score_progress import show_progress
 from beholder.cli.score_table import print_plain, print_table
@@ -74,7 +75,8 @@ def score(
     """Score pictures for quality and aesthetics, 0 to 100, higher is better.
 
     Without -o: a table on the terminal, or tab-separated text into a pipe. A picture that can't be scored keeps its
-    row, with a status and a reason. Exit code: 0 all well, 1 nothing done, 2 more failed rows than --max-bad.
+    row, with a status and a reason. Exit code: 0 all well, 1 nothing done, 2 more failed rows than --max-bad,
+    130 stopped.
     """
     console = Console(highlight=False, markup=False, emoji=False)
     if explain_model:
@@ -103,7 +105,7 @@ def score(
             )
     except KeyboardInterrupt:
         if out is None:
-            raise UserError("stopped; nothing is kept, since there is no -o to keep it in") from None
+            raise Stopped("stopped. Nothing is kept, since there is no -o to keep it in.") from None
         raise
     if out is None and sys.stdout.isatty():
         print_table(run.table, console)

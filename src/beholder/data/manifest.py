@@ -184,7 +184,7 @@ def _read_csv(file: Path) -> tuple[dict[str, list[str]], Place]:
 def _read_parquet(file: Path) -> tuple[dict[str, list[Any]], Place]:
     try:
         columns: dict[str, list[Any]] = pq.read_table(file).to_pydict()
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:  # Arrow's OSErrors have no strerror
         raise ManifestError(f"{file} is not a Parquet file we can read: {error}") from None
     return columns, lambda row: f"{file} row {row + 1}"
 
@@ -196,7 +196,7 @@ _RANGE: dict[str, type] = {"low": float, "high": float, "higher_is_better": bool
 def _read_facts(toml: Path) -> dict[str, Any]:
     try:
         facts = tomllib.loads(toml.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ManifestError(f"{toml} is not valid TOML: {error}") from None
     _check_keys(facts, _FACTS | {"range": dict}, str(toml))
     _check_keys(facts["range"], _RANGE, f"{toml} [range]")

@@ -36,7 +36,8 @@ def find_images(inputs: Sequence[str], *, recursive: bool = True, stdin: TextIO 
     file with a column of paths (`PATH_COLUMNS`), whose relative entries are relative to the table.
 
     In folders, names with a picture's extension count, read by us or not. What is named explicitly, in a list or in
-    a table is kept even if it is missing, and so is a folder that can't be looked into: each gets a row that says so.
+    a table is kept even if it is missing (`[1].jpg`, too, if nothing matches it as a pattern), and so is a folder
+    that can't be looked into: each gets a row that says so.
 
     Raises `NothingFoundError` for an input without any picture, `TableError` for an unusable table.
     """
@@ -60,10 +61,18 @@ def _expand(entry: str, recursive: bool, stdin: TextIO | None) -> Iterator[str]:
     elif entry.lower().endswith(TABLE_EXTENSIONS):
         yield from _read_table(entry)
     elif has_magic(entry) and not os.path.lexists(entry):  # a file may really be called `[1].jpg`
-        for match in sorted(glob(entry, recursive=True)):
+        matches = sorted(glob(entry, recursive=True))
+        for match in matches:
             yield from _walk(match, recursive) if os.path.isdir(match) else (match,)
-    elif os.path.lexists(entry) or os.path.splitext(entry)[1].lower() in EXTENSIONS:
+        if not matches and _names_a_picture(entry):
+            yield entry
+    elif os.path.lexists(entry) or _names_a_picture(entry):
         yield entry
+
+
+def _names_a_picture(entry: str) -> bool:
+    """Whether a missing `entry` was meant as one file: brackets are common in names, `*` and `?` are not."""
+    return not set("*?") & set(entry) and os.path.splitext(entry)[1].lower() in EXTENSIONS
 
 
 def _walk(top: str, recursive: bool) -> Iterator[str]:

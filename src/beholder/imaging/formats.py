@@ -104,6 +104,8 @@ EXTENSIONS: dict[str, str] = {
 }
 """File name endings that count as pictures when a folder is searched, with the format each one promises."""
 
+HTML = "HTML page"
+
 MAGIC_BYTES = 512
 """How much of a file `detect` wants to see."""
 
@@ -126,7 +128,7 @@ def detect(head: bytes) -> str | None:
     if text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!doctype svg", b"<!--")) and b"<svg" in text):
         return "SVG"
     if text.startswith((b"<!doctype html", b"<html")):
-        return "HTML page; a download that met an error page looks like this"
+        return HTML
     return None
 
 

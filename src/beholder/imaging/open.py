@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import os
 import stat
-import struct
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -37,24 +37,6 @@ MIN_SIDE = 32
 
 SPARE = 2
 """Cheap reductions keep at least this many times the final size for the antialiased resize."""
-
-DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    EOFError,
-    IndexError,
-    KeyError,
-    AttributeError,
-    OverflowError,
-    ZeroDivisionError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
-"""What Pillow's decoders raise on damaged files."""
 
 EXIF_KEYS = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 """Entries of `Image.info` that can hold an orientation."""
@@ -151,18 +133,14 @@ def _open_file(file: BinaryIO, extension: str, fit: Fit | None, max_pixels: int)
     file_class = formats.file_class(name)
     if file_class is None:
         raise ImageError("unsupported", f"{name}: this build of Pillow lacks its decoder. Try: pip install -U pillow")
-    try:
+    with _decoding(name):
         # Called directly, because Image.open would apply its own pixel limit, a global variable.
         image = file_class(file)
-        _check_size(image.size, max_pixels)
+    _check_size(image.size, max_pixels)
+    with _decoding(name):
         frames_note = _frames_note(image, name)
-    except ImageError:  # is a ValueError as well
-        raise
-    except Image.DecompressionBombError as err:
-        raise _grows(err) from err
-    except DECODE_ERRORS as err:
-        raise _damaged(name, err) from err
-    if name == "TIFF" and _is_raw_preview(image):
+        is_raw_preview = name == "TIFF" and _is_raw_preview(image)
+    if is_raw_preview:
         raise _unsupported("camera raw (DNG or kin)")
     renamed = formats.EXTENSIONS.get(extension, name) != name
     notes = [f"{name} named {extension}" if renamed else None, frames_note, DEEP_NOTE if _is_deep(image) else None]
@@ -177,12 +155,8 @@ def _look_at(
     image: Image.Image, fit: Fit | None, notes: list[str | None], full: tuple[int, int] | None = None
 ) -> Picture:
     """Decode and turn into sRGB pixels. `full` is the size before reduced decoding."""
-    try:
+    with _decoding(image.format or "picture"):
         image.load()
-    except Image.DecompressionBombError as err:
-        raise _grows(err) from err
-    except DECODE_ERRORS as err:
-        raise _damaged(image.format or "picture", err) from err
     orientation, exif_note = _orientation(image)
     profile = image.info.get("icc_profile")
     width, height = full or image.size
@@ -208,6 +182,19 @@ def _look_at(
     return Picture(rgb, width, height, "; ".join(dict.fromkeys(note for note in notes if note)) or None)
 
 
+@contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    """Around what reads a foreign file with Pillow, and nothing else: whatever it raises becomes an `ImageError`."""
+    try:
+        yield
+    except Image.DecompressionBombError as err:
+        raise _grows(err) from err
+    # Damaged bytes make decoders raise anything, SystemError and struct.error included; a list of what has been seen
+    # would end a run of a million pictures at the first one that is new.
+    except Exception as err:
+        raise _damaged(name, err) from err
+
+
 def _format_of(head: bytes, extension: str) -> str:
     """Key of `formats.DECODERS`; raises `ImageError` for everything else."""
     found = formats.detect(head)
@@ -222,6 +209,8 @@ def _format_of(head: bytes, extension: str) -> str:
         raise ImageError("unreadable", f"truncated: the file ends after {len(head)} bytes")
     if found is None and named is not None and named not in formats.DECODERS:
         found = named
+    if found == formats.HTML:
+        raise ImageError("unsupported", "not a picture but an HTML page, as a failed download leaves it. Get it again.")
     if found is not None:
         raise _unsupported(found)
     claim = f"named {extension}, but " if named else ""
@@ -236,10 +225,12 @@ def _unsupported(name: str) -> ImageError:
     return ImageError("unsupported", f"{name} is not read. Export it as JPEG, PNG, TIFF or WebP.")
 
 
-def _damaged(name: str, err: BaseException) -> ImageError:
+def _damaged(name: str, err: Exception) -> ImageError:
     if isinstance(err, MemoryError):
         return ImageError("unreadable", f"{name}: not enough memory to decode it; the file may be damaged")
-    reason = str(err) or type(err).__name__
+    reason = " ".join(str(err).split())
+    if not reason or not isinstance(err, OSError | SyntaxError | ValueError | EOFError):  # their words are for people
+        reason = f"{type(err).__name__}: {reason}".removesuffix(": ")
     return ImageError("unreadable", f"damaged or truncated {name}: {reason}")
 
 
@@ -284,8 +275,9 @@ def _orientation(image: Image.Image) -> tuple[int, str | None]:
     if not any(key in image.info for key in EXIF_KEYS):  # parsing costs as much as decoding a small picture
         return 1, None
     try:
-        return int(image.getexif().get(0x0112, 1)), None
-    except DECODE_ERRORS:
+        with _decoding("EXIF"):
+            return int(image.getexif().get(0x0112, 1)), None
+    except ImageError:
         return 1, "EXIF data damaged: rotation unknown"
 
 
