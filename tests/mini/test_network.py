@@ -12,7 +12,7 @@ SMALL = TrunkConfig(stem=(4, 8), widths=(8, 12), depths=(1, 1))
 STAGE = StageConfig(
     steps=2, batch=3, crop=96, synthetic_pairs=2, quality=2, aesthetics=1, learning_rate=1e-3, eval_steps=1
 )
-PRIORS = {family: (1.0, 0.8, 0.6, 0.5, 0.3, 0.1) for family in FAMILIES}
+PRIORS = dict.fromkeys(FAMILIES, (1.0, 0.8, 0.6, 0.5, 0.3, 0.1))
 
 
 @pytest.fixture
