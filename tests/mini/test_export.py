@@ -70,7 +70,6 @@ def test_the_exported_graph_says_what_the_torch_model_says_at_any_size(exported,
     assert np.std(answers, axis=0).max() > 1e-2, "the answers must differ to prove it"
 
 
-@pytest.mark.xfail(strict=True, reason="a constant picture has a statistic of -inf, see test_statistics")
 def test_a_black_picture_gets_finite_probabilities(exported):
     session = onnxruntime.InferenceSession(exported.folder / "toy.onnx", providers=["CPUExecutionProvider"])
     for probabilities in session.run(list(TASKS), {"rgb": np.zeros((1, 80, 80, 3), np.uint8)}):

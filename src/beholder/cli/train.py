@@ -50,7 +50,7 @@ def mini(
         measured += [_measured(result, metric) for metric in MEASURED]
         console.print(f"{task}: SRCC {_interval(result, 'srcc')} on {result.n_scored} of {result.n_total} pictures")
     card.model_copy(update={"measured": tuple(measured)}).write(folder / CARD_FILE)
-    console.print(f"\nThe model is in {folder}. Use it: beholder score PICTURES --model {folder}")
+    console.print(f"\nThe model is in {folder}. Use it: beholder score PICTURES --model {folder}", soft_wrap=True)
 
 
 @app.command("baseline")
@@ -60,7 +60,10 @@ def baseline(recipe_file: RecipeFile, out: Out = Path("runs/baseline"), workers:
     console = Console(highlight=False, markup=False, stderr=True)
     for task, manifest in read_manifests(recipe).items():
         file = predict_baseline(manifest, recipe.data.train_splits, out / f"{task}.parquet", workers)
-        console.print(f"{task}: predictions in {file}. Measure them: beholder evaluate {file} MANIFEST --split test")
+        console.print(
+            f"{task}: predictions in {file}. Measure them: beholder evaluate {file} MANIFEST --split test",
+            soft_wrap=True,
+        )
 
 
 def read_recipe(file: Path) -> Recipe:

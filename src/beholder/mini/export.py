@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from beholder.mini.heads import Head
 from beholder.mini.lessons import CrossFit
 from beholder.mini.model import Probes
 from beholder.mini.network import GAIN, GREY
@@ -61,11 +63,18 @@ def _entry(probes: Probes) -> nn.Conv2d:
 
 
 def export_onnx(model: Mini, file: Path) -> None:
-    """Write `model` as ONNX with free batch, height and width, under a temporary name first."""
+    """Write `model` as ONNX with free batch, height and width, under a temporary name first.
+
+    First layers of the heads are most of the bytes; they are stored in half precision and computed with in float32.
+    """
+    model = deepcopy(model).eval()
+    for head in model.modules():
+        if isinstance(head, Head):
+            head.first.data = head.first.data.half()
     side = torch.export.Dim("height", min=64, max=8192), torch.export.Dim("width", min=64, max=8192)
     example = torch.randint(0, 256, (2, 96, 128, 3), dtype=torch.uint8)
     program = torch.onnx.export(
-        model.eval(),
+        model,
         (example,),
         input_names=["rgb"],
         output_names=list(TASKS),

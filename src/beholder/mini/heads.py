@@ -81,7 +81,7 @@ class Head(nn.Module):
     def members(self, features_BF: Tensor) -> Tensor:
         """Level logits of every member, (M, B, 5)."""
         x = self.input_dropout(features_BF.expand(self.first.shape[0], -1, -1) if self.training else features_BF)
-        hidden = self.dropout(F.relu(x @ self.first + self.first_bias))
+        hidden = self.dropout(F.relu(x @ self.first.float() + self.first_bias))
         logits: Tensor = hidden @ self.last + self.last_bias
         return logits
 

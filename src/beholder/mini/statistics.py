@@ -7,7 +7,7 @@ energy of an 8 x 8 DCT, whose stride also sees JPEG's blocks. Nothing here is le
 
 from __future__ import annotations
 
-from math import cos, pi, sqrt
+from math import cos, log, pi, sqrt
 
 import torch
 import torch.nn.functional as F
@@ -56,6 +56,11 @@ def _whole(x_BCHW: Tensor) -> Tensor:
 
 def _log(x: Tensor) -> Tensor:
     return torch.log(x + 1e-7)
+
+
+def _log_energy(x: Tensor) -> Tensor:
+    """log(x + 1e-8), scaled so that no graph optimiser takes the constant for zero (one did, and flat tiles gave NaN)."""
+    return torch.log(x * 1e6 + 1e-2) - log(1e6)
 
 
 def _shares(x_BCHW: Tensor, steps: tuple[float, ...]) -> Tensor:
@@ -158,7 +163,7 @@ class Statistics(nn.Module):
         """Sharpness and contrast per tile: the sharpest tile says whether anything is in focus."""
         height, width = half.shape[2] // side, half.shape[3] // side
         energy = F.pad(laplace * laplace, (0, 1, 0, 1), mode="replicate")
-        sharp = torch.log(F.avg_pool2d(energy, side)[:, :, :height, :width] + 1e-8)
+        sharp = _log_energy(F.avg_pool2d(energy, side)[:, :, :height, :width])
         mean = F.avg_pool2d(half, side)
         contrast = torch.log((F.avg_pool2d(half * half, side) - mean * mean).clamp(min=0.0) + 1e-5)
         parts = []
@@ -174,13 +179,13 @@ class Statistics(nn.Module):
         parts = []
         for scale, (plane, laplace) in enumerate(zip(planes, laplaces, strict=True)):
             fine = laplace * laplace
-            sharp = torch.log((fine * _hann(fine)).sum(dim=(2, 3)) + 1e-8)
+            sharp = _log_energy((fine * _hann(fine)).sum(dim=(2, 3)))
             seen = planes[1] if scale == 0 else plane
             window = _hann(seen)
             light = (seen * window).sum(dim=(2, 3))
             variance = (seen * seen * window).sum(dim=(2, 3)) - light * light
             contrast = torch.log(variance.clamp(min=0.0) + 1e-4)
-            parts += [sharp, sharp - torch.log(_mean(fine) + 1e-8), contrast, sharp - contrast]
+            parts += [sharp, sharp - _log_energy(_mean(fine)), contrast, sharp - contrast]
             if scale == 0:
                 parts += [light, light - _mean(seen)]
         return torch.cat(parts, dim=1)
@@ -192,7 +197,7 @@ class Statistics(nn.Module):
         level = offset / (variance + 1e-4).sqrt()[:, :, None, None]
         power = level * level
         return torch.cat(
-            [mean, variance.sqrt(), _mean(power * level), _mean(power * power).log(), _shares(luma, _TONE_STEPS)], dim=1
+            [mean, variance.sqrt(), _mean(power * level), _log(_mean(power * power)), _shares(luma, _TONE_STEPS)], dim=1
         )
 
     def _colour(self, rgb: Tensor) -> Tensor:
@@ -223,7 +228,7 @@ class Statistics(nn.Module):
         freq = F.conv2d(luma, self.dct[1:], stride=8)
         energy = _mean(freq * freq) @ self.rings
         size = _mean(freq.abs()) @ self.rings
-        return torch.cat([_log(energy), size / (energy + 1e-9).sqrt()], dim=1)
+        return torch.cat([_log(energy), size / (energy * 1e6 + 1e-3).sqrt() * 1e3], dim=1)
 
     def _blocking(self, luma: Tensor) -> Tensor:
         """Jump across the 8 px grid of JPEG against the jump inside its blocks, both ways, and flat steps."""
