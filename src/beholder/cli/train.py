@@ -59,7 +59,7 @@ def baseline(recipe_file: RecipeFile, out: Out = Path("runs/baseline"), workers:
     recipe = read_recipe(recipe_file)
     console = Console(highlight=False, markup=False, stderr=True)
     for task, manifest in read_manifests(recipe).items():
-        file = predict_baseline(manifest, recipe.data.train_splits, out / f"{task}.parquet", workers)
+        file = predict_baseline(manifest, recipe.data.train_splits, out / f"statistics-{task}.parquet", workers)
         console.print(
             f"{task}: predictions in {file}. Measure them: beholder evaluate {file} MANIFEST --split test",
             soft_wrap=True,

@@ -59,7 +59,7 @@ def _log(x: Tensor) -> Tensor:
 
 
 def _log_energy(x: Tensor) -> Tensor:
-    """log(x + 1e-8), scaled so that no graph optimiser takes the constant for zero (one did, and flat tiles gave NaN)."""
+    """log(x + 1e-8), scaled so that no graph optimiser takes the constant for zero: one did (NaN on flat tiles)."""
     return torch.log(x * 1e6 + 1e-2) - log(1e6)
 
 
