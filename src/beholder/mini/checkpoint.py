@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
-import beholder
 from beholder.data.manifest import Manifest
 from beholder.imaging.fit import Fit
 from beholder.mini.config import Recipe
@@ -44,7 +44,7 @@ def write_checkpoint(model: Mini, recipe: Recipe, manifests: dict[Task, Manifest
         name=recipe.name,
         engine="mini",
         description="A small network over picture statistics and learned features, for the CPU.",
-        version=beholder.__version__,
+        version=version("beholder"),
         tasks=tasks,
         preprocess=f"sRGB, EXIF rotation, alpha over white, whole picture at most {fit.area} px in area, aspect kept",
         fit_area=fit.area,
