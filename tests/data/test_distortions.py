@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from beholder.data.distortions import FAMILIES, distort, read_priors
+from beholder.errors import UserError
 
 RANDOM = {"motion_blur", "noise", "night_noise", "impulse_noise", "colour_cast", "smear"}
 
@@ -105,3 +106,16 @@ def test_opinions_of_other_sets_are_not_mixed_in(tmp_path, opinions):
     other = write_priors(tmp_path / "o.csv", dict.fromkeys(opinions, [9.0] * 5), dataset="TID2013")
     both.write_text(file.read_text() + other.read_text().split("\n", 1)[1])
     assert read_priors(both) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dataset,distortion_name,level\n", "lacks the columns mean_score"),
+        ("dataset,distortion_name,level,mean_score\nTID2013,Blur,1,5.0\n", "no row of the data set KADID-10k"),
+    ],
+)
+def test_a_table_that_is_not_one_of_priors_is_one_clear_line(tmp_path, text, message):
+    (tmp_path / "priors.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_priors(tmp_path / "priors.csv")

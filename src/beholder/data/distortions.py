@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from math import ceil
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy.signal import fftconvolve
 
+from beholder.errors import UserError
 from beholder.task import ScoreRange
 
 Pixels = NDArray[np.uint8]
@@ -211,7 +211,9 @@ FAMILIES: dict[str, Family] = {
 _UNTOUCHED = dict.fromkeys(FAMILIES, 0.0) | {"jpeg": 95.0, "banding": 64.0, "downscale": 1.0}
 
 
-@cache
+_PRIOR_COLUMNS = {"dataset", "distortion_name", "level", "mean_score"}
+
+
 def read_priors(path: Path) -> dict[str, tuple[float, ...]]:
     """Mean KADID-10k opinion at levels 0 to 5 per family of ours, as unit quality in [0, 1], falling with the level.
 
@@ -222,16 +224,21 @@ def read_priors(path: Path) -> dict[str, tuple[float, ...]]:
     scale = ScoreRange(1.0, 5.0)
     table: dict[str, dict[int, float]] = {}
     with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
+        reader = csv.DictReader(file)
+        if missing := _PRIOR_COLUMNS - set(reader.fieldnames or ()):
+            raise UserError(f"{path} lacks the columns {', '.join(sorted(missing))}; it has {reader.fieldnames}")
+        for row in reader:
             if row["dataset"] == "KADID-10k":
                 table.setdefault(row["distortion_name"], {})[int(row["level"])] = scale.to_unit(
                     float(row["mean_score"])
                 )
+    if not table:
+        raise UserError(f"{path} has no row of the data set KADID-10k, whose opinions anchor the damage")
     clean = max(score for levels in table.values() for score in levels.values())
     priors = {}
     for family in FAMILIES.values():
         if sorted(table.get(family.prior, {})) != [1, 2, 3, 4, 5]:
-            raise ValueError(f"{path} has no five KADID-10k levels of {family.prior!r}, which anchor {family.name!r}")
+            raise UserError(f"{path} has no five KADID-10k levels of {family.prior!r}, which anchor {family.name!r}")
         levels = np.array([clean, *(table[family.prior][level] for level in range(1, 6))])
         priors[family.name] = tuple(float(v) for v in np.minimum.accumulate(levels))
     return priors

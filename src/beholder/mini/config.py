@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from beholder.data.columns import Split
 from beholder.mini.network import TrunkConfig
-from beholder.task import Task
+from beholder.task import TASKS, Task
 
 
 class _Strict(BaseModel):
@@ -55,6 +55,12 @@ class StageConfig(_Strict):
     weight_decay: float = Field(default=0.05, ge=0)
     eval_steps: int = Field(default=500, gt=0)
 
+    @model_validator(mode="after")
+    def _learns_something(self) -> Self:
+        if self.synthetic_pairs + self.quality + self.aesthetics == 0:
+            raise ValueError("a bundle holds no picture; one of synthetic_pairs, quality, aesthetics must be above 0")
+        return self
+
 
 class HeadConfig(_Strict):
     """One kind of heads on features of whole pictures."""
@@ -79,7 +85,7 @@ class HeadConfig(_Strict):
 class PairsConfig(_Strict):
     """Damaged pairs that teach the statistics heads the order of damage."""
 
-    count: int = Field(default=1600, ge=0)
+    count: int = Field(default=1600, ge=1)
     crop: int = Field(default=320, ge=64)
 
 
@@ -102,3 +108,10 @@ class Recipe(_Strict):
     """CPU threads of the training process."""
     loaders: int = Field(default=0, ge=0)
     """Processes that prepare batches; 0 prepares them in the training process."""
+
+    @model_validator(mode="after")
+    def _heads_for_both_tasks(self) -> Self:
+        for name, heads in (("heads", self.heads), ("wide_heads", self.wide_heads)):
+            if missing := [task for task in TASKS if task not in heads]:
+                raise ValueError(f"{name} says nothing about {' and '.join(missing)}; it needs {' and '.join(TASKS)}")
+        return self

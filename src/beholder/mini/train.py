@@ -22,6 +22,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from beholder.data import distortions
 from beholder.data.distortions import read_priors
 from beholder.data.manifest import Manifest
+from beholder.errors import UserError
 from beholder.mini import statistics
 from beholder.mini.config import HeadConfig, Recipe, StageConfig
 from beholder.mini.data import Bundles, Pixels, Rated, Whole, collate, load_natural, load_rated
@@ -49,7 +50,13 @@ def load_pictures(recipe: Recipe, manifests: dict[Task, Manifest]) -> Pictures:
     pick = {task: load_rated(manifests[task], [recipe.data.pick_split]) for task in TASKS}
     quality = train["quality"]
     good = tuple(rgb for rgb, unit in zip(quality.pixels, quality.unit, strict=True) if unit > 0.6)
-    return Pictures(train, pick, load_natural(recipe.data.natural) + good)
+    natural = load_natural(recipe.data.natural) + good
+    if not natural:
+        raise UserError(
+            "there is no picture to damage: data.natural of the recipe holds none of at least 128 px, and no training "
+            "picture is rated above 0.6 of its range. Name a folder of undamaged photographs in data.natural."
+        )
+    return Pictures(train, pick, natural)
 
 
 @dataclass(frozen=True)
