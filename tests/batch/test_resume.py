@@ -107,6 +107,26 @@ def test_a_run_killed_while_it_cleans_up_is_finished(stopped: Path, tiny: Path, 
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to list child processes")
+def test_a_worker_that_hangs_on_after_its_parent_was_killed_does_not_block_the_next_run(
+    crowd: Path, tiny: Path, undisturbed: pa.Table, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.parquet"
+    run = start(crowd, "--model", tiny, "-o", out, "--workers", "2")
+    while not part_file(parts_folder(out), 0).exists():
+        assert run.poll() is None
+    try:
+        for child in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGSTOP)
+        run.kill()
+        run.wait()
+        end = start(crowd, "--model", tiny, "-o", out, "--resume")
+        assert (end.communicate()[1], end.returncode)[1] == 0
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)
+    assert_same_rows(read_rows(out), undisturbed)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to list child processes")
 def test_workers_do_not_outlive_a_killed_parent(crowd: Path, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "scores.parquet"
     run = start(crowd, "--model", tiny, "-o", out, "--workers", "2")

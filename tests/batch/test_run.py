@@ -93,7 +93,7 @@ def test_a_script_without_a_main_guard_runs_once(photos: Path, tiny: Path, tmp_p
 def test_progress_counts_every_picture_and_names_the_finished_shard(photos: Path, tiny: Path) -> None:
     seen: list[Progress] = []
     beholder.score([photos, "missing.jpg"], model=tiny, workers=2, on_progress=seen.append)
-    assert [progress.n_done for progress in seen if progress.shard is None] == list(range(1, 14))
+    assert [progress.n_done for progress in seen if progress.shard is None] == list(range(14))
     assert seen[-1] == Progress(n_done=13, n_total=13, n_scored=13, n_failed=1, shard=0, n_shards=1)
 
 

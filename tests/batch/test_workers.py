@@ -3,8 +3,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -14,6 +16,7 @@ from PIL import Image
 from tiny_model import tiny_model, write_tiny_checkpoint
 
 import beholder
+from beholder.batch.files import read_rows
 from beholder.batch.summary import Progress
 from beholder.errors import UserError
 
@@ -31,17 +34,19 @@ def with_a_large_one(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @contextmanager
-def send_to_whoever_opens(path: str, number: signal.Signals) -> Iterator[list[int]]:
+def send_to_whoever_opens(
+    path: str, number: signal.Signals, workers: Callable[[], list[int]] = lambda: own_children()
+) -> Iterator[list[int]]:
     """Send a signal to every worker that is seen with `path` open; gives their process ids."""
     hit: list[int] = []
     done = Event()
 
     def watch() -> None:
         while not done.wait(0.001):
-            for child in multiprocessing.active_children():
-                if child.pid is not None and child.pid not in hit and path in _open_files(child.pid):
-                    os.kill(child.pid, number)
-                    hit.append(child.pid)
+            for pid in workers():
+                if pid not in hit and path in _open_files(pid):
+                    os.kill(pid, number)
+                    hit.append(pid)
 
     thread = Thread(target=watch)
     thread.start()
@@ -50,6 +55,17 @@ def send_to_whoever_opens(path: str, number: signal.Signals) -> Iterator[list[in
     finally:
         done.set()
         thread.join()
+
+
+def own_children() -> list[int]:
+    return [child.pid for child in multiprocessing.active_children() if child.pid is not None]
+
+
+def children_of(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:  # gone in the meantime
+        return []
 
 
 def _open_files(pid: int) -> list[str]:
@@ -87,6 +103,54 @@ def test_a_picture_that_hangs_costs_one_row(
 def test_a_picture_that_is_too_slow_costs_one_row(with_a_large_one: list[str], tiny: Path) -> None:
     run = beholder.score(with_a_large_one[5], model=tiny, timeout_s=0.02)
     assert run.table["status"].to_pylist() == ["timeout"]
+
+
+ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
+def test_only_a_process_without_threads_is_forked() -> None:
+    code = (
+        "import threading\n"
+        "from beholder.batch.workers import start_method\n"
+        "print(start_method())\n"
+        "stop = threading.Event()\n"
+        "threading.Thread(target=stop.wait).start()\n"
+        "print(start_method())\n"
+        "stop.set()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=ONE_THREAD)
+    assert done.stdout.split() == ["fork", "spawn"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
+@pytest.mark.parametrize(
+    ("number", "n_hit", "status"), [(signal.SIGKILL, 2, "crashed"), (signal.SIGSTOP, 1, "timeout")]
+)
+def test_a_bad_picture_costs_one_row_in_forked_workers_too(
+    number: signal.Signals, n_hit: int, status: str, with_a_large_one: list[str], tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.parquet"
+    command = [sys.executable, "-m", "beholder", "score", *with_a_large_one]
+    command += ["--model", str(tiny), "-o", str(out), "--workers", "2", "--timeout", "3", "--max-bad", "1"]
+    methods: set[str] = set()
+
+    def workers() -> list[int]:
+        pids = children_of(run.pid)
+        for pid in pids:
+            with suppress(OSError):
+                is_spawned = b"multiprocessing" in Path(f"/proc/{pid}/cmdline").read_bytes()
+                methods.add("spawn" if is_spawned else "fork")
+        return pids
+
+    with (
+        subprocess.Popen(command, stderr=subprocess.DEVNULL) as run,
+        send_to_whoever_opens(with_a_large_one[5], number, workers) as hit,
+    ):
+        assert run.wait(timeout=60) == 0
+    assert len(hit) == n_hit
+    assert read_rows(out)["status"].to_pylist() == ["ok"] * 5 + [status] + ["ok"] * 7
+    assert "fork" in methods, "or this has tested spawned workers a second time"
 
 
 def test_damaged_weights_are_one_clear_error(photos: Path, tmp_path: Path) -> None:

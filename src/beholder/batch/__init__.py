@@ -3,6 +3,8 @@
 | module | what it knows |
 |---|---|
 | `run` | `score`: from inputs and options to a `Run` |
+| `settings` | how pictures are scored, whatever becomes of the rows |
+| `execute` | the three ways a run goes |
 | `plan` | what a run to a file will do, on disk, so that it can be resumed |
 | `lock` | one run at a time per output file |
 | `shards` | scores in any order become whole shards of rows |

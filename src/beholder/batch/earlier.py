@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from beholder.batch.files import read_rows
 from beholder.batch.plan import Plan, check_same, has_plan, make_plan, parts_folder, read_plan
 from beholder.batch.rows import path_from_text
-from beholder.batch.shards import Settings
+from beholder.batch.settings import Settings
 from beholder.errors import UserError
 
 

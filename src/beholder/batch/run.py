@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from beholder.batch.earlier import check_free, finished_rows, rows_to_retry, stopped_run
-from beholder.batch.execute import retry_failed as retry
-from beholder.batch.execute import score_to_file, score_to_memory, summarize
-from beholder.batch.files import check_suffix, read_rows, write_rows
-from beholder.batch.lock import locked
-from beholder.batch.plan import has_plan, make_plan, parts_folder, write_plan
-from beholder.batch.report import report_text
-from beholder.batch.shards import Meter, Settings
-from beholder.batch.sort import SortKey, check_sort, sorted_rows
+from beholder.batch.settings import Settings
+from beholder.batch.sort import SortKey, check_sort
 from beholder.batch.summary import OnProgress, Summary
-from beholder.batch.workers import usable_cpus
+from beholder.batch.worker import Job
+from beholder.batch.workers import Crew, start_method, usable_cpus
 from beholder.errors import UserError
 from beholder.imaging.find import find_images
 from beholder.imaging.open import DEFAULT_MAX_PIXELS
 from beholder.scoring.card import CARD_FILE, Card
 from beholder.scoring.model import TaskChoice, tasks_of
 from beholder.scoring.table import DEFAULT, resolve
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Inputs = str | Path | Sequence[str | Path]
 """Files, folders, globs, `-` for a list on stdin, CSV or Parquet files with a path column."""
@@ -55,6 +51,8 @@ class Run:
         A picture that could not be scored keeps its row, with `status` and `error`. Rows that went to `path` are
         read from there at each call.
         """
+        from beholder.batch.files import read_rows
+
         if self.rows is not None:
             return self.rows
         assert self.path is not None
@@ -62,10 +60,14 @@ class Run:
 
     def save(self, path: str | Path) -> None:
         """Write the rows as .parquet, .csv or .jsonl; an existing file is replaced as a whole."""
+        from beholder.batch.files import write_rows
+
         write_rows([self.table], Path(path))
 
     def report(self) -> None:
         """Print the summary, a histogram per task, the lowest ten and the reasons of failed rows."""
+        from beholder.batch.report import report_text
+
         print(report_text(self.table, self.summary))
 
     def __repr__(self) -> str:
@@ -113,32 +115,26 @@ def score(
     )  # fmt: skip
     if sort is not None:
         check_sort(sort)
-    paths = _find(inputs, recursive)
-    if out is None:
-        if resume or retry_failed or overwrite:
-            raise UserError("--resume, --retry-failed and --overwrite need the file they are about: give it with -o")
-        rows, summary = score_to_memory(_some(paths), settings)
-        return Run(summary, card, None, sorted_rows(rows, sort) if sort else rows)
-    out = Path(out)
-    _check_out(out)
     if resume + retry_failed + overwrite > 1:
         raise UserError("--resume, --retry-failed and --overwrite exclude each other: give one of them")
-    with locked(out):
-        if retry_failed:
-            summary = retry(out, rows_to_retry(out, settings), paths, settings, sort)
-        elif resume and has_plan(parts_folder(out)):
-            plan, planned_paths = stopped_run(out, paths, settings)
-            summary = score_to_file(out, plan, planned_paths, settings, sort)
-        elif resume and out.exists():
-            rows = finished_rows(out, paths, settings)
-            summary = summarize([rows], Meter(n_total=len(rows), n_shards=0, n_done=len(rows)), settings)
-        else:
-            if not overwrite:
-                check_free(out)
-            plan = make_plan(_some(paths), card, settings.tasks, max_pixels)
-            write_plan(parts_folder(out), plan, paths)
-            summary = score_to_file(out, plan, paths, settings, sort)
-    return Run(summary, card, out, None)
+    if out is None and (resume or retry_failed or overwrite):
+        raise UserError("--resume, --retry-failed and --overwrite need the file they are about: give it with -o")
+    out = None if out is None else _writable(Path(out))
+    paths = _find(inputs, recursive)
+    job = Job(folder, settings.tasks, max_pixels)
+    with Crew(job, workers=settings.workers, batch_size=batch_size, timeout_s=timeout_s) as crew:
+        if not (resume or retry_failed):  # those know only later how much is left
+            crew.start(len(paths), start_method())
+        # Only now, because it imports pyarrow: the workers load the model in the meantime.
+        from beholder.batch.execute import score_to_file, score_to_memory
+
+        if out is None:
+            rows, summary = score_to_memory(paths, settings, crew, sort)
+            return Run(summary, card, None, rows)
+        summary = score_to_file(
+            out, paths, settings, crew, resume=resume, retry_failed=retry_failed, overwrite=overwrite, sort=sort
+        )
+        return Run(summary, card, out, None)
 
 
 def _find(inputs: Inputs, recursive: bool) -> list[str]:
@@ -146,15 +142,9 @@ def _find(inputs: Inputs, recursive: bool) -> list[str]:
     return find_images([str(entry) for entry in several], recursive=recursive)
 
 
-def _some(paths: list[str]) -> list[str]:
-    if not paths:
-        raise UserError("nothing to score: name pictures or folders, or - for a list on stdin. Try: beholder score .")
-    return paths
-
-
-def _check_out(out: Path) -> None:
-    check_suffix(out)
+def _writable(out: Path) -> Path:
     if out.is_dir():
         raise UserError(f"can't write {out}: it is a folder. Name a file in it, such as {out / 'scores.parquet'}")
     if not out.parent.is_dir():
         raise UserError(f"can't write {out}: the folder {out.parent} does not exist. Make it first")
+    return out

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from beholder.batch.rows import rows_table
-from beholder.batch.summary import OnProgress, Progress
-from beholder.batch.worker import Job
+from beholder.batch.settings import Settings
+from beholder.batch.summary import Progress
 from beholder.batch.workers import Crew
-from beholder.errors import UserError
-from beholder.scoring.card import Card
 from beholder.scoring.score import Score
-from beholder.task import Task
 
 
 @dataclass(frozen=True)
@@ -33,30 +28,6 @@ def cut(n_pictures: int, shard_size: int) -> list[Shard]:
     return [Shard(i, range(start, min(n_pictures, start + shard_size))) for i, start in enumerate(starts)]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How pictures are scored, whatever becomes of the rows. Raises `UserError` for a number out of range."""
-
-    folder: Path
-    """Checkpoint folder of the model."""
-    card: Card
-    tasks: tuple[Task, ...]
-    max_pixels: int
-    workers: int
-    """Processes at most; no more are started than there are chunks."""
-    batch_size: int
-    """Pictures that a worker gets at once."""
-    timeout_s: float
-    on_progress: OnProgress
-
-    def __post_init__(self) -> None:
-        for name in ("workers", "batch_size", "max_pixels"):
-            if (value := getattr(self, name)) < 1:
-                raise UserError(f"--{name.replace('_', '-')} {value}: allowed are whole numbers from 1")
-        if not self.timeout_s > 0:
-            raise UserError(f"--timeout {self.timeout_s:g}: allowed are seconds above 0; the default is 30")
-
-
 @dataclass
 class Meter:
     """What a run measures about itself."""
@@ -67,9 +38,6 @@ class Meter:
     """Rows that are finished, those of an earlier run included."""
     n_scored: int = 0
     n_failed: int = 0
-    workers: int = 0
-    device: str = "cpu"
-    started_s: float = field(default_factory=time.monotonic)
 
     def progress(self, shard: int | None = None) -> Progress:
         """Where the run stands."""
@@ -77,8 +45,8 @@ class Meter:
 
 
 def score_shards(
-    paths: Sequence[str], shards: Sequence[Shard], settings: Settings, meter: Meter
-) -> Generator[tuple[Shard, pa.Table]]:
+    paths: Sequence[str], shards: Sequence[Shard], settings: Settings, crew: Crew, meter: Meter
+) -> Iterator[tuple[Shard, pa.Table]]:
     """Each shard of `paths` with its rows, as soon as all its pictures are finished.
 
     Only shards in work are in memory: one or two, or as many as other workers finish while one picture uses up its
@@ -87,25 +55,15 @@ def score_shards(
     n_pictures = sum(len(shard.indices) for shard in shards)
     if n_pictures == 0:
         return
+    settings.on_progress(meter.progress())
     pictures = ((index, paths[index]) for shard in shards for index in shard.indices)
-    meter.workers = min(settings.workers, -(-n_pictures // settings.batch_size))
-    crew = Crew(
-        Job(settings.folder, settings.tasks, settings.max_pixels),
-        workers=meter.workers,
-        batch_size=settings.batch_size,
-        timeout_s=settings.timeout_s,
-    )
-    with crew:
-        for shard, scores in _gather(_metered(crew, crew.scores(pictures), settings, meter), shards):
-            yield shard, rows_table(scores, settings.card)
-            settings.on_progress(meter.progress(shard.number))
+    for shard, scores in _gather(_metered(crew.scores(pictures, n_pictures), settings, meter), shards):
+        yield shard, rows_table(scores, settings.card)
+        settings.on_progress(meter.progress(shard.number))
 
 
-def _metered(
-    crew: Crew, scores: Iterable[tuple[int, Score]], settings: Settings, meter: Meter
-) -> Iterator[tuple[int, Score]]:
+def _metered(scores: Iterable[tuple[int, Score]], settings: Settings, meter: Meter) -> Iterator[tuple[int, Score]]:
     for index, score in scores:
-        meter.device = crew.device
         meter.n_done += 1
         meter.n_scored += 1
         meter.n_failed += score.status != "ok"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, Literal, get_args
 
 from beholder.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SortKey = Literal["quality", "-quality", "aesthetics", "-aesthetics", "path", "-path"]
 """A column, smallest first; with `-` largest first."""
@@ -22,4 +22,4 @@ def check_sort(key: str) -> None:
 def sorted_rows(rows: pa.Table, key: SortKey) -> pa.Table:
     """Rows by `key`; equal ones keep their order, and those without a value come last."""
     order = "descending" if key.startswith("-") else "ascending"
-    return rows.take(pc.sort_indices(rows, sort_keys=[(key.removeprefix("-"), order)]))
+    return rows.sort_by([(key.removeprefix("-"), order)])

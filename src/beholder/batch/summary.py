@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from beholder.imaging.status import STATUSES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 N_FAILURES = 10
 """Failed rows that a summary names."""
@@ -17,7 +19,7 @@ N_FAILURES = 10
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands. Sent after every picture and after every finished shard."""
+    """Where a run stands. Sent when it starts, after every picture and after every finished shard."""
 
     n_done: int
     """Rows that are finished, those of an earlier, resumed run included."""
@@ -94,8 +96,9 @@ def count_rows(tables: Iterable[pa.Table]) -> tuple[dict[str, int], tuple[Failur
     counter: Counter[str] = Counter()
     failures: list[Failure] = []
     for rows in tables:
-        counter.update(rows["status"].to_pylist())
-        if len(failures) < N_FAILURES:
-            failed = rows.select(["path", "status", "error"]).filter(pc.not_equal(rows["status"], "ok"))
-            failures += [Failure(**row) for row in failed.slice(0, N_FAILURES - len(failures)).to_pylist()]
+        statuses = rows["status"].to_pylist()
+        counter.update(statuses)
+        failed = (i for i, status in enumerate(statuses) if status != "ok")
+        for i in islice(failed, N_FAILURES - len(failures)):
+            failures += [Failure(**row) for row in rows.select(["path", "status", "error"]).slice(i, 1).to_pylist()]
     return {status: counter[status] for status in STATUSES if counter[status]}, tuple(failures)

@@ -17,7 +17,6 @@ from beholder.errors import UserError
 from beholder.imaging.open import Picture, open_image
 from beholder.imaging.status import ImageError
 from beholder.scoring.model import score_of
-from beholder.scoring.onnx import OnnxScorer
 from beholder.scoring.score import Score
 from beholder.scoring.scorer import Scorer
 from beholder.task import Task
@@ -64,6 +63,8 @@ def work(pipe: Connection, stage: Stage, job: Job) -> None:
 
 
 def _answer(pipe: Connection, stage: Stage, job: Job) -> None:
+    from beholder.scoring.onnx import OnnxScorer  # here, because the parent reads this module and runs no model
+
     scorer = OnnxScorer.from_folder(job.folder, threads=1)
     while True:
         stage.value = IDLE

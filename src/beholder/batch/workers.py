@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import wait
 from types import ModuleType
-from typing import Self
+from typing import Any, Literal, Self
 
 from beholder.batch.worker import LOADING, Job, work
 from beholder.errors import UserError
@@ -28,6 +28,8 @@ from beholder.scoring.score import Score
 
 Picture = tuple[int, str]
 """Index in the input, and path."""
+
+StartMethod = Literal["fork", "spawn"]
 
 _PYTHON_EXCEPTION = 1
 """Exit code of a worker from which an exception escaped: a bug of ours. A decoder's crash ends with a signal."""
@@ -38,6 +40,29 @@ def usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1
     return os.cpu_count() or 1
+
+
+def start_method() -> StartMethod:
+    """How to start workers from this process as it is now.
+
+    A fork takes over all modules that are imported already, a third of a second of work for each worker. It is safe
+    only from a process with a single thread, which Linux can tell (libraries start threads unseen by Python), and
+    before locks on files are taken, which it would share. Everywhere else a worker starts from nothing.
+    """
+    try:
+        n_threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 (names only)
+    except OSError:
+        return "spawn"
+    return "fork" if n_threads == 1 else "spawn"
+
+
+def chunk_size(n_left: int, n_workers: int, batch_size: int) -> int:
+    """Pictures to hand over at once: fewer towards the end, so that no worker is at many when the others are done.
+
+    >>> [chunk_size(n, n_workers=2, batch_size=8) for n in (400, 32, 20, 8, 1)]
+    [8, 8, 5, 2, 1]
+    """
+    return max(1, min(batch_size, n_left // (2 * n_workers)))
 
 
 @dataclass(frozen=True)
@@ -55,16 +80,26 @@ class Crew:
     def __init__(self, job: Job, *, workers: int, batch_size: int, timeout_s: float) -> None:
         self.device = "cpu"
         """Where the model runs, as the workers say with every answer."""
+        self.since_s = time.monotonic()
+        """When the crew was called together, on the clock of `time.monotonic`."""
         self._job = job
+        self._max_workers = workers
         self._batch_size = batch_size
         self._timeout_s = timeout_s
         self._workers: list[_Worker] = []
-        try:
-            for _ in range(workers):
-                self._workers.append(_Worker(job))
-        except BaseException:
-            self.end()
-            raise
+
+    @property
+    def size(self) -> int:
+        """Workers that have been started."""
+        return len(self._workers)
+
+    def start(self, n_pictures: int, method: StartMethod = "spawn") -> None:
+        """Start as many workers as there are chunks in `n_pictures`, less those that run already.
+
+        `scores` does this too. Called earlier, it lets the workers load the model while the caller is busy otherwise.
+        """
+        while len(self._workers) < min(self._max_workers, -(-n_pictures // self._batch_size)):
+            self._workers.append(_Worker(self._job, method))
 
     def __enter__(self) -> Self:
         return self
@@ -75,17 +110,21 @@ class Crew:
     def end(self) -> None:
         """End all workers at once, also those in the middle of a picture."""
         for worker in self._workers:
+            worker.process.kill()  # all at once, before waiting for any
+        for worker in self._workers:
             worker.end()
 
-    def scores(self, pictures: Iterable[Picture]) -> Iterator[tuple[int, Score]]:
-        """Index and score of every picture, in the order they are finished; nothing is dropped.
+    def scores(self, pictures: Iterable[Picture], n_pictures: int) -> Iterator[tuple[int, Score]]:
+        """Index and score of every one of `n_pictures`, in the order they are finished; nothing is dropped.
 
         `pictures` is read as workers get free, so memory doesn't grow with its length. A picture that takes longer
         than the time limit gets status `timeout`; one whose worker dies, and dies again when the picture is tried
         alone, gets `crashed`. Raises `UserError` where the model can't be loaded, `RuntimeError` where a worker has
         a bug.
         """
+        self.start(n_pictures)
         source = iter(pictures)
+        n_left = n_pictures
         again: deque[_Chunk] = deque()  # what is left of chunks whose worker ended
         tick_s = min(1.0, self._timeout_s / 4)
         while True:
@@ -93,8 +132,9 @@ class Crew:
                 if worker.chunk is None:
                     if again:
                         worker.give(again.popleft())
-                    elif pictures_left := list(islice(source, self._batch_size)):
-                        worker.give(_Chunk(pictures_left))
+                    elif some := list(islice(source, chunk_size(n_left, self.size, self._batch_size))):
+                        n_left -= len(some)
+                        worker.give(_Chunk(some))
             busy = [worker for worker in self._workers if worker.chunk is not None]
             if not busy:
                 return
@@ -158,8 +198,8 @@ class Crew:
 class _Worker:
     """One process, the pipe to it, and what it holds."""
 
-    def __init__(self, job: Job) -> None:
-        context = multiprocessing.get_context("spawn")
+    def __init__(self, job: Job, method: StartMethod = "spawn") -> None:
+        context: Any = multiprocessing.get_context(method)  # typeshed knows no context that can do either
         self.pipe, theirs = context.Pipe()
         self.stage = context.RawValue("q", LOADING)
         self.process = context.Process(target=work, args=(theirs, self.stage, job), daemon=True)
@@ -193,7 +233,8 @@ class _Worker:
         self.process.kill()
         self.process.join()
         self.pipe.close()
-        return self.process.exitcode
+        code: int | None = self.process.exitcode
+        return code
 
 
 @contextmanager

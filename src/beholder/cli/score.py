@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from beholder.batch.report import failure_lines
+# One process per core scores pictures, so threads inside them would only be in each other's way; and a process with
+# threads could not be forked (`beholder.batch.workers.start_method`). NumPy's library starts them when it is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from beholder.batch.run import BATCH_SIZE, TIMEOUT_S
 from beholder.batch.run import score as score_pictures
 from beholder.batch.sort import SortKey
 from beholder.batch.summary import Summary
 from beholder.cli import Stopped
-from beholder.cli.models import print_card
 from beholder.cli.score_progress import show_progress
-from beholder.cli.score_table import print_plain, print_table
 from beholder.errors import UserError
 from beholder.imaging.open import DEFAULT_MAX_PIXELS
-from beholder.scoring.card import CARD_FILE, Card
-from beholder.scoring.table import DEFAULT, resolve
+from beholder.scoring.table import DEFAULT
 
 TOO_MANY_FAILED = 2
 """Exit code of a run that is done, with more failed rows than `--max-bad` allows."""
@@ -78,15 +79,15 @@ def score(
     row, with a status and a reason. Exit code: 0 all well, 1 nothing done, 2 more failed rows than --max-bad,
     130 stopped.
     """
-    console = Console(highlight=False, markup=False, emoji=False)
     if explain_model:
-        folder = resolve(model)
-        print_card(console, Card.read(folder / CARD_FILE), folder)
+        from beholder.cli.models import show_model
+
+        show_model(model)
         return 0
     allowed = parse_max_bad(max_bad)
     first_score: SortKey = "aesthetics" if task == "aesthetics" else "quality"
     try:
-        with show_progress(sys.stderr) as on_progress:
+        with _without_pandas(), show_progress(sys.stderr) as on_progress:
             run = score_pictures(
                 paths or [],
                 model=model,
@@ -108,8 +109,14 @@ def score(
             raise Stopped("stopped. Nothing is kept, since there is no -o to keep it in.") from None
         raise
     if out is None and sys.stdout.isatty():
-        print_table(run.table, console)
+        from rich.console import Console
+
+        from beholder.cli.score_table import print_table
+
+        print_table(run.table, Console(highlight=False, markup=False, emoji=False))
     elif out is None:
+        from beholder.cli.score_plain import print_plain
+
         print_plain(run.table, sys.stdout)
         sys.stdout.flush()
     _print_end(run.summary, out)
@@ -135,11 +142,35 @@ def parse_max_bad(text: str) -> Callable[[int], float]:
 
 def _print_end(summary: Summary, out: Path | None) -> None:
     """What a person wants to know last, on stderr, so that a pipe holds nothing but rows."""
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
     if summary.failures and (out is not None or not sys.stdout.isatty()):  # else they are in the table
-        console.print("\n".join(failure_lines(summary)))
+        from beholder.batch.report import failure_lines
+
+        print(*failure_lines(summary), sep="\n", file=sys.stderr)
         if out is not None:
-            console.print(f"try them again with: beholder score --retry-failed -o {out}")
-    console.print(str(summary), style="bold" if console.is_terminal else "")
+            print(f"try them again with: beholder score --retry-failed -o {out}", file=sys.stderr)
+    typer.secho(str(summary), bold=True, err=True)  # plain where stderr is no terminal
     if out is not None:
-        console.print(f"wrote {out}")
+        print(f"wrote {out}", file=sys.stderr)
+
+
+class _NoPandas:
+    """An import hook that has pandas look as if it were not installed.
+
+    pyarrow imports it where it is there, to recognise what it is given: a second of start for data frames that we
+    never make.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("not wanted here", name=name)
+
+
+@contextmanager
+def _without_pandas() -> Iterator[None]:
+    """Keep pandas out while the block runs; pyarrow looks for it once, and again only when a data frame is wanted."""
+    sys.meta_path.insert(0, _NoPandas)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(_NoPandas)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
-
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn
-from rich.progress import Progress as Bar
+from typing import TYPE_CHECKING, TextIO
 
 from beholder.batch.summary import OnProgress, Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 _REDRAW_S = 0.1
 """A bar drawn for every picture would cost more than a small picture."""
@@ -23,9 +22,11 @@ def show_progress(stream: TextIO) -> Iterator[OnProgress]:
     if not stream.isatty():
         yield _Lines(stream)
         return
-    columns = (BarColumn(bar_width=None), TextColumn("{task.description}", markup=False))
-    with Bar(*columns, console=Console(file=stream), transient=True, auto_refresh=False, expand=True) as bar:
-        yield _LiveBar(bar)
+    bar = _LiveBar(stream)
+    try:
+        yield bar
+    finally:
+        bar.stop()
 
 
 class _Pace:
@@ -54,20 +55,38 @@ class _Lines:
 
 
 class _LiveBar:
-    def __init__(self, bar: Bar) -> None:
-        self._bar = bar
-        self._task = bar.add_task("starting", total=None)
+    """Appears with the first call, when the workers are starting: importing rich costs as much as several pictures."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._pace = _Pace()
         self._drawn_s = 0.0
-        bar.refresh()
+        self._bar: Bar | None = None
 
     def __call__(self, progress: Progress) -> None:
         now_s = time.monotonic()
         if now_s - self._drawn_s >= _REDRAW_S:
             self._drawn_s = now_s
-            line = self._pace.describe(progress)
-            self._bar.update(self._task, completed=progress.n_done, total=progress.n_total, description=line)
+            if self._bar is None:
+                self._bar = self._start()
+            line = self._pace.describe(progress) if progress.n_scored else "starting"
+            self._bar.update(self._bar.task_ids[0], completed=progress.n_done, total=progress.n_total, description=line)
             self._bar.refresh()
+
+    def stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _start(self) -> Bar:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        columns = (BarColumn(bar_width=None), TextColumn("{task.description}", markup=False))
+        bar = Bar(*columns, console=Console(file=self._stream), transient=True, auto_refresh=False, expand=True)
+        bar.start()
+        bar.add_task("")
+        return bar
 
 
 def _clock(seconds: float) -> str:

@@ -1,9 +1,9 @@
-"""Scores for the eye: a table with bars on a terminal, tab-separated lines in a pipe."""
+"""Scores for the eye: a table with bars on a terminal."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, TextIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -63,16 +63,6 @@ def print_failed(failed: pa.Table, folder: str, console: Console) -> None:
     if len(failed) > 2 * N_ENDS:
         console.print(Text(f"… and {len(failed) - 2 * N_ENDS:,} more; all of them: -o scores.csv", style="dim"))
     console.print()
-
-
-def print_plain(rows: pa.Table, stream: TextIO) -> None:
-    """All rows as tab-separated lines under a header: path, scores, status, error."""
-    stream.write("\t".join(("path", *TASKS, "status", "error")) + "\n")
-    for batch in rows.select(["path", *TASKS, "status", "error"]).to_batches(max_chunksize=1000):
-        for row in batch.to_pylist():
-            scores = ["" if row[task] is None else f"{row[task]:.2f}" for task in TASKS]
-            cells = (printable(row["path"]), *scores, row["status"], printable(row["error"] or ""))
-            stream.write("\t".join(cells) + "\n")
 
 
 def _ends(scored: pa.Table) -> list[Row | None]:

@@ -16,7 +16,6 @@ from beholder.errors import UserError
 from beholder.imaging.open import Picture, open_image
 from beholder.imaging.status import ImageError
 from beholder.scoring.card import Card
-from beholder.scoring.onnx import OnnxScorer
 from beholder.scoring.score import Score
 from beholder.scoring.scorer import Levels, Scorer
 from beholder.scoring.table import DEFAULT, resolve
@@ -33,6 +32,8 @@ def load(model: str | Path = DEFAULT, *, threads: int = 1) -> Model:
 
     Raises UserError (a ValueError) for an unknown name or a damaged folder.
     """
+    from beholder.scoring.onnx import OnnxScorer  # `beholder score` reads this module without running a model itself
+
     return Model(OnnxScorer.from_folder(resolve(model), threads=threads))
 
 

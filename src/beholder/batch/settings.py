@@ -1,0 +1,35 @@
+"""How pictures are scored, whatever becomes of the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from beholder.batch.summary import OnProgress
+from beholder.errors import UserError
+from beholder.scoring.card import Card
+from beholder.task import Task
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Checked when it is made. Raises `UserError` for a number out of range."""
+
+    folder: Path
+    """Checkpoint folder of the model."""
+    card: Card
+    tasks: tuple[Task, ...]
+    max_pixels: int
+    workers: int
+    """Processes at most; no more are started than there are chunks."""
+    batch_size: int
+    """Pictures that a worker gets at once."""
+    timeout_s: float
+    on_progress: OnProgress
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "batch_size", "max_pixels"):
+            if (value := getattr(self, name)) < 1:
+                raise UserError(f"--{name.replace('_', '-')} {value}: allowed are whole numbers from 1")
+        if not self.timeout_s > 0:
+            raise UserError(f"--timeout {self.timeout_s:g}: allowed are seconds above 0; the default is 30")
