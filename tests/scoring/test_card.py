@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,12 @@ def test_a_card_that_is_not_json_is_refused(tmp_path: Path) -> None:
         Card.read(path)
 
 
-@pytest.mark.parametrize("values", [(0, 25, 50, 40, 100), (-1, 25, 50, 75, 100), (0, 25, 50, 75, 101)])
-def test_level_values_rise_within_0_to_100(values: tuple[float, float, float, float, float]) -> None:
-    with pytest.raises(ValueError, match="must rise from worst to best"):
+@pytest.mark.parametrize("values", [(0, 25, math.nan, 75, 100), (0, 25, 50, 75, math.inf), (60, 60, 60, 60, 60)])
+def test_level_values_are_finite_and_differ(values: tuple[float, float, float, float, float]) -> None:
+    with pytest.raises(ValueError, match="must be finite numbers, and not all the same"):
         TaskCard(meaning="", level_values=values, native_range=(1, 5), trained_on=())
+
+
+def test_learnt_level_values_are_kept_as_they_are() -> None:
+    learnt = (-3.5, 30.0, 28.0, 80.0, 117.0)
+    assert TaskCard(meaning="", level_values=learnt, native_range=(1, 5), trained_on=()).level_values == learnt

@@ -51,6 +51,8 @@ VERBS = {
     "compare": Verb("beholder.cli.compare:compare", "Compare two evaluations on the same pictures.", extra="evaluate"),
     "data": Verb("beholder.cli.data:app", "Import rated data sets, check splits for leaks."),
     "train": Verb("beholder.cli.train:app", "Train a model from a recipe.", extra="train"),
+    "convert": Verb("beholder.cli.convert:app", "Read weights that others published.", extra="train"),
+    "export": Verb("beholder.cli.export:export", "Write a trained model for scoring without torch.", extra="train"),
 }
 
 # Its class moved when typer took click in; its place above BadParameter did not.

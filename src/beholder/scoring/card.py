@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import Self
 
@@ -40,17 +41,17 @@ class TaskCard(BaseModel):
     meaning: str
     """One sentence a photographer understands."""
     level_values: tuple[float, float, float, float, float]
-    """Score in [0, 100] of bad, poor, fair, good, perfect; the score is their mean under the level probabilities."""
+    """What bad, poor, fair, good, perfect are worth: the score is their mean under the level probabilities, cut to
+    [0, 100]. Values that a model has learnt may lie outside, and need not rise."""
     native_range: tuple[float, float]
     """Range of the ratings it was trained on."""
     trained_on: tuple[str, ...]
     """Data sets and splits, e.g. `biq2021:train`."""
 
     @model_validator(mode="after")
-    def _levels_rise(self) -> Self:
-        ends = (0.0, *self.level_values, 100.0)
-        if list(ends) != sorted(ends):
-            raise ValueError(f"level_values = {self.level_values}; they must rise from worst to best within 0 to 100")
+    def _levels_tell_apart(self) -> Self:
+        if not all(map(isfinite, self.level_values)) or len(set(self.level_values)) == 1:
+            raise ValueError(f"level_values = {self.level_values}; they must be finite numbers, and not all the same")
         return self
 
 

@@ -37,6 +37,8 @@ class TaskConfig(_Strict):
     """Names of prompt groups, see `uniqa.prompts.GROUPS`; the score is the mean over them."""
     hidden: int | None = Field(default=None, gt=0)
     """Inner width of the adapter; None where the task is scored zero-shot, without one."""
+    short: int | None = Field(default=None, gt=0)
+    """Pixels that a longer shorter side is brought down to before views are cut; None keeps the resolution."""
     native_range: tuple[float, float] = (0.0, 1.0)
     """Range of the ratings it was trained on."""
     trained_on: tuple[str, ...] = ()
@@ -70,6 +72,11 @@ class ModelConfig(_Strict):
     """Training manifest name to its sha256."""
     source_sha256: dict[str, str] = {}
     """Foreign weight files that this model was converted from: file name to sha256."""
+
+    @field_validator("encoder", mode="before")
+    @classmethod
+    def _as_it_reads_back(cls, encoder: dict[Any, Any]) -> Any:
+        return json.loads(json.dumps(encoder))  # transformers has tables with numbers for keys
 
     @classmethod
     def read(cls, folder: Path) -> Self:
