@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
+from beholder.cli.train_uniqa import uniqa
 from beholder.data.columns import Split
 from beholder.data.manifest import Manifest, read_manifest
 from beholder.errors import UserError
@@ -25,6 +26,7 @@ from beholder.task import Task
 MEASURED = ("srcc", "plcc_raw")
 
 app = typer.Typer()
+app.command("uniqa")(uniqa)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, e.g. recipes/mini/cpu.yaml.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the run; a stopped run in it goes on.")]

@@ -27,6 +27,7 @@ from transformers import EvalPrediction, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from beholder.data.manifest import Manifest
+from beholder.errors import UserError
 from beholder.evaluate.correlation import srcc
 from beholder.task import Task
 from beholder.uniqa.config import LearnConfig, ViewConfig
@@ -273,6 +274,8 @@ def learn(model: Uniqa, train: Material, config: LearnConfig, run: Run) -> Learn
     model.to(arguments.device)
     if not whole and (config.features == "grid" or len(held)):
         grid = encode_grid(model, train.whole) if train.grid is None else train.grid
+        for problem in grid.problems.values():
+            raise UserError(problem)
         rest, held = replace(rest, grid=grid.take(rows)), replace(held, grid=grid.take(held_rows))
     side = model.config.side
     views = partial(crop_of, pictures=rest.crops, side=side) if config.features == "online" else rest.scored_views(side)

@@ -168,24 +168,37 @@ class StudyData(_Strict):
 
     manifest: Path
     view: ViewConfig = ViewConfig()
-    prompts: dict[Literal["single", "ensemble"], Prompts]
-    learn: LearnConfig
-    """For the adapter; the other methods take batch and epochs from it."""
+    single: Prompts = ("quality",)
+    ensemble: Prompts = ("quality", "sharpness", "noise", "grade")
+    adapter: dict[Literal["few", "all"], LearnConfig]
+    """How the adapter learns from few and from all labels; the probe has no settings of its own."""
+    finetune: dict[Literal["few", "all"], LearnConfig]
+
+    @model_validator(mode="after")
+    def _methods(self) -> Self:
+        for method, configs in (("adapter", self.adapter), ("finetune", self.finetune)):
+            if set(configs) != {"few", "all"}:
+                raise ValueError(f"{method} needs settings for few and for all; it has {', '.join(configs) or 'none'}")
+            if wrong := [config.method for config in configs.values() if config.method != method]:
+                raise ValueError(f"{method} has method {wrong[0]}; it must be {method}")
+            if configs["few"].hold_out:
+                raise ValueError(f"{method}.few.hold_out must be 0: every one of the N labels is learned from")
+        return self
 
 
 class StudyRecipe(_Run):
-    """The ablations of issue-sized hardware: what pre-training, purification and the adapter give, over seeds."""
+    """What pre-training, purification, the adapter and the prompts give, from scratch at small scale, over seeds."""
 
     kind: Literal["study"]
     data: dict[Task, StudyData]
+    n_captions: int = Field(default=3, ge=1)
+    """Template captions per picture and task."""
     noise_comments: int = Field(default=4, ge=1)
-    """Comments that belong to no or another picture, planted beside each true one; purification has to find them."""
-    critiques: Path | None = None
-    """CSV of critiques without pictures that noise is drawn from, beside comments of other pictures."""
-    keep: int = Field(default=4, ge=1)
+    """Comments that say nothing about the picture, planted beside each true one; purification has to find them."""
+    keep: int = Field(default=2, ge=1)
     """Comments per picture that purification keeps."""
     encoder: NanoConfig
-    pretrain: OptimiserConfig
+    optimiser: OptimiserConfig
     batch: int = Field(default=64, ge=2)
     steps: int = Field(ge=1)
     """Of every pre-training, whatever its data."""
@@ -194,6 +207,14 @@ class StudyRecipe(_Run):
     """Label counts beside all of them."""
     seeds: tuple[int, ...] = Field(min_length=2)
     processes: int = Field(default=2, ge=1)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if missing := {"quality", "aesthetics"} - set(self.data):
+            raise ValueError(f"data says nothing about {' and '.join(sorted(missing))}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds = {list(self.seeds)}; each counts once")
+        return self
 
 
 Recipe = Annotated[PretrainRecipe | AdaptRecipe | FewLabelRecipe | StudyRecipe, Field(discriminator="kind")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ def resize_short(rgb: Pixels, short: int) -> Pixels:
         return rgb
     scale = short / min(height, width)
     size = (max(short, round(width * scale)), max(short, round(height * scale)))
-    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC))
+    return np.array(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC))
 
 
 def random_crop(rgb: Pixels, side: int, rng: np.random.Generator, *, mirror: bool) -> Pixels:
@@ -55,6 +55,13 @@ class Pictures:
         self.paths, self.short = [str(path) for path in paths], short
         self._kept: dict[str, Pixels] | None = {} if keep else None
 
+    @classmethod
+    def decoded(cls, pictures: Mapping[str, Pixels]) -> Pictures:
+        """Pictures that are in memory already, by path."""
+        made = cls(list(pictures), keep=True)
+        made._kept = dict(pictures)
+        return made
+
     def __len__(self) -> int:
         return len(self.paths)
 
@@ -73,8 +80,7 @@ class Pictures:
             rgb = open_image(path).rgb
         except ImageError as error:
             raise UserError(
-                f"{path} can't be learned from: {error}. Leave its row out; `beholder data check MANIFEST` lists all "
-                "such pictures"
+                f"{path} can't be read: {error}. Leave its row out; `beholder data check` lists all such pictures"
             ) from None
         if self.short is not None and min(rgb.shape[:2]) > self.short:
             rgb = resize_short(rgb, self.short)

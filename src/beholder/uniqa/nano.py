@@ -5,6 +5,7 @@ For machines without a GPU and places without a network: everything that UniQA d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -36,6 +37,8 @@ class NanoConfig(BaseModel):
     text_layers: int = Field(default=2, ge=1)
     feature: int = Field(default=128, ge=8)
     """Width of the space that pictures and texts share."""
+    scale: float = Field(default=14.3, ge=1, le=100)
+    """What cosines are multiplied with at the start; learned from there."""
     vocabulary: int = Field(default=1024, ge=300)
     """Tokens at most: 4 special ones, 256 bytes, and the commonest pieces of the texts."""
     context: int = Field(default=48, ge=8, le=77)
@@ -101,6 +104,7 @@ def _clip_config(config: NanoConfig, n_tokens: int) -> CLIPConfig:
 
     return CLIPConfig(
         projection_dim=config.feature,
+        logit_scale_init_value=math.log(config.scale),
         vision_config={
             **tower(config.width, config.layers),
             "image_size": config.side,

@@ -208,16 +208,24 @@ def optimiser_arguments(config: OptimiserConfig) -> dict[str, Any]:
     }
 
 
-def pretrain(recipe: PretrainRecipe, unified: UnifiedSet, out: Path, pixels: Pictures | None = None) -> Uniqa:
+def pretrain(
+    recipe: PretrainRecipe,
+    unified: UnifiedSet,
+    out: Path,
+    *,
+    pixels: Pictures | None = None,
+    model: Uniqa | None = None,
+) -> Uniqa:
     """The whole run. A stopped one in `out` goes on from its last checkpoint; the model is left in `out/model`.
 
-    `pixels`: the pictures of `unified`, if they are in memory already.
+    `pixels`: the pictures of `unified`, if they are in memory already; `model`: where to start, if not where the
+    recipe says.
     """
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
     if pixels is None:
         pixels = Pictures([picture.path for picture in unified.pictures], keep=recipe.keep_decoded)
-    model = start_model(recipe, unified.texts())
+    model = start_model(recipe, unified.texts()) if model is None else model
     trainer = make_trainer(recipe, model, unified, pixels, out / "checkpoints")
     last = get_last_checkpoint(trainer.args.output_dir) if Path(trainer.args.output_dir).is_dir() else None  # type: ignore[no-untyped-call, arg-type]
     trainer.train(resume_from_checkpoint=last)
