@@ -1,4 +1,4 @@
-"""`beholder data`: import rated data sets, look at them, check their splits for leaks."""
+"""`beholder data`: import rated data sets, look at them, check their splits for leaks, write texts about them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from beholder.cli.data_caption import caption, convert_captions
+from beholder.cli.data_purify import purify
 from beholder.data.catalogue import CATALOGUE, DataSet, import_set
 from beholder.data.columns import SPLITS
 from beholder.data.importers.generic import Columns, generic
@@ -27,6 +29,9 @@ from beholder.task import ScoreRange, Task
 app = typer.Typer()
 imports = typer.Typer()
 app.add_typer(imports, name="import", help="Turn a set's own label files into a manifest. Nothing is downloaded.")
+app.command("caption")(caption)
+app.command("purify")(purify)
+app.command("convert-captions")(convert_captions)
 
 Format = Literal["csv", "parquet"]
 Root = Annotated[Path, typer.Argument(metavar="ROOT", help="Folder the set was unpacked in.", exists=True)]
