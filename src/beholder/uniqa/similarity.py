@@ -46,7 +46,7 @@ class Tfidf:
 class Lsa:
     """Latent semantic analysis: TF-IDF on its leading singular directions, so that related words count as close."""
 
-    def __init__(self, texts: Sequence[str], dimensions: int = 128, seed: int = 0) -> None:
+    def __init__(self, texts: Sequence[str], dimensions: int = 32, seed: int = 0) -> None:
         self._tfidf = Tfidf(texts)
         matrix = self._tfidf.encode(texts)
         self._svd = TruncatedSVD(min(dimensions, min(matrix.shape) - 1), random_state=seed).fit(matrix)
