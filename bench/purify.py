@@ -24,7 +24,7 @@ from random import Random
 import numpy as np
 from noise_comments import KINDS, make_noise
 from numpy.typing import NDArray
-from record import RESULTS, Table, busy_share, publish, script
+from record import RESULTS, Table, publish, script
 
 from beholder.data.split import split_groups
 from beholder.errors import UserError
@@ -164,7 +164,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.pccd is None or not given.pccd.is_file():
         print("purify: skipped, there is no file of critiques; give the JSON of PCCD")
         return 0
-    busy = busy_share()
     photos = read_photos(given.pccd)
     halves = split_groups([photo.name for photo in photos], salt="bench/purify", shares=(0.0, 0.5, 0.5))
     chosen, dropped = measure(photos, halves, given.seeds)
@@ -194,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"Precision can't be above {ideal:.3f} here.",
             f"Recall of similarity + length ({chosen}) less that of length only: {_cell(against)}.",
         ],
-        busy_before=busy,
+        busy_before=None,  # nothing here depends on the clock
         folder=given.results,
     )
     return 0
