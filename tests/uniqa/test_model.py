@@ -223,6 +223,8 @@ def test_an_empty_text_an_unknown_group_and_an_unknown_task_are_said(model, word
         model.encode_text(["good image", "  "])
     with pytest.raises(UserError, match="no prompt group 'sharp'; allowed: quality, sharpness"):
         model.set_prompts(word_tokenizer, {"quality": ("sharp",)})
+    with pytest.raises(UserError, match="no prompt group 'sharp'; allowed: quality, sharpness"):
+        Uniqa.start(tiny_clip(), word_tokenizer, {"quality": ("sharp",)})
     only_quality = Uniqa.start(tiny_clip(), word_tokenizer, {"quality": ("quality",)})
     with pytest.raises(UserError, match="has no task 'aesthetics'; it scores quality"):
         only_quality.score(pixels, "aesthetics")

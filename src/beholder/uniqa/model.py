@@ -84,7 +84,10 @@ class Uniqa(nn.Module):
         `prompts`: task to names of prompt groups; both tasks with their default groups where not given. `channels`:
         mean and deviation of RGB; those that this kind of encoder was published with where not given.
         """
-        tasks = {task: TaskConfig(groups=tuple(groups)) for task, groups in (prompts or DEFAULT_GROUPS).items()}
+        tasks = {}
+        for task, groups in (prompts or DEFAULT_GROUPS).items():
+            prompts_of(groups)
+            tasks[task] = TaskConfig(groups=tuple(groups))
         mean, std = channels or CHANNELS[encoder.config.model_type]
         vision: Any = encoder.config.vision_config
         config = ModelConfig(encoder=encoder.config.to_dict(), side=vision.image_size, mean=mean, std=std, tasks=tasks)

@@ -19,7 +19,7 @@ from beholder.uniqa.folder import ModelConfig, TaskConfig
 from beholder.uniqa.head import Adapter
 from beholder.uniqa.model import Uniqa
 from beholder.uniqa.names import IGNORED, check_names, sizes_of, to_transformers
-from beholder.uniqa.prompts import DEFAULT_GROUPS
+from beholder.uniqa.prompts import DEFAULT_GROUPS, prompts_of
 
 TOKENIZER = "openai/clip-vit-base-patch16"
 """Where CLIP's tokenizer is found; every CLIP that OpenAI published has the same."""
@@ -49,6 +49,7 @@ def convert(
     `round_fp16` rounds weights to half precision as the official loader does. Raises UserError for files that are
     damaged, that hold more than tensors, or that don't fit together.
     """
+    prompts_of(groups or DEFAULT_GROUPS[task])
     state = {name: value for name, value in read_tensors(backbone).items() if name not in IGNORED}
     try:
         sizes = sizes_of(state)
