@@ -171,7 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     draws = list(resample_counts(n, None, RESAMPLES, 0))
     found = {title: _estimates(counts, n, given.seeds, draws) for title, counts in dropped.items()}
     rows = [
-        [title, *(_cell(values[name]) for name in ("precision", "recall", *KINDS))] for title, values in found.items()
+        [title, _cell(values["precision"]), _cell(values["recall"]), *(f"{values[kind][0]:.3f}" for kind in KINDS)]
+        for title, values in found.items()
     ]
     ideal = len(KINDS) * n * given.seeds / float(dropped["random"].sum())
     against = _difference(dropped, f"similarity + length ({chosen})", "length only", given.seeds, draws)
