@@ -31,6 +31,11 @@ def squares(folder: Path, count: int, side: int = 512) -> list[Path]:
     return _write(folder, ((seed, (side, side)) for seed in range(count)))
 
 
+def photos(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
+    """Write `count` JPEGs of one size (width, height), cut from the examples as `squares` are."""
+    return _write(folder, ((seed, size) for seed in range(count)))
+
+
 def mixed(folder: Path, count: int) -> list[Path]:
     """Write `count` JPEGs of many sizes and shapes, upright and lying, as in a folder of photos."""
     sizes = []
