@@ -140,7 +140,7 @@ class _Writer:
         self._n_new = self._n_failed = self._failed_in_a_row = 0
 
     def keep(self, job: Job, answer: Answer) -> None:
-        """Write the row of a job. What the file is closed over is one write, so that only the last line can be torn."""
+        """Write the row of a job, in one write, so that only the last line of a killed run can be torn."""
         if answer.id != job.question.id:
             raise ValueError(f"the answer to {job.question.id!r} says it is to {answer.id!r}")
         row = {
