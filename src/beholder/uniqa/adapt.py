@@ -5,7 +5,6 @@ The test part never comes here. An epoch is chosen, if at all, on a part held ou
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -322,13 +321,11 @@ def _finished(model: Uniqa) -> Uniqa:
 
 
 def _arguments(config: LearnConfig, run: Run, epochs: int, n_pictures: int, *, evaluates: bool) -> TrainingArguments:
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    batch = max(1, config.batch // world)
-    per_epoch = max(1, round(n_pictures / (batch * world)))
-    return TrainingArguments(
+    per_epoch = max(1, round(n_pictures / config.batch))
+    arguments = TrainingArguments(
         output_dir=str(run.out),
-        max_steps=max(1, round(epochs * n_pictures / (batch * world))),
-        per_device_train_batch_size=batch,
+        max_steps=max(1, round(epochs * n_pictures / config.batch)),
+        per_device_train_batch_size=config.batch,
         per_device_eval_batch_size=64 if config.method != "finetune" else 8,
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
@@ -349,3 +346,9 @@ def _arguments(config: LearnConfig, run: Run, epochs: int, n_pictures: int, *, e
         remove_unused_columns=False,
         report_to=[],
     )
+    if arguments.world_size > 1 or arguments.n_gpu > 1:
+        raise UserError(
+            f"labels are learned from on one device, and {max(arguments.world_size, arguments.n_gpu)} are in use; "
+            "give each recipe a device of its own, e.g. CUDA_VISIBLE_DEVICES=0"
+        )
+    return arguments

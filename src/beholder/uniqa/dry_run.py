@@ -11,9 +11,10 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_utils import SaveStrategy
 
 from beholder.data.columns import SPLITS
 from beholder.data.held_out import HeldOut
@@ -28,13 +29,16 @@ from beholder.uniqa.features import encode_grid, encode_rgb, views_of
 from beholder.uniqa.holdout import Rows, official_rows, random_rows, refuse_shared
 from beholder.uniqa.loss import global_loss
 from beholder.uniqa.model import Uniqa
-from beholder.uniqa.pretrain import Contrast, make_trainer, nano_model, start_model
+from beholder.uniqa.pretrain import Contrast, Draws, make_trainer, nano_model, start_model
 from beholder.uniqa.prompts import GROUPS
 from beholder.uniqa.study import ARMS, FINETUNED, read_manifests
 from beholder.uniqa.texts import UnifiedSet, read_unified
 
 ADAM_BYTES = 16
 """Per learned parameter: weight, gradient and two moments in float32."""
+
+TIMED_STEPS = 2
+"""Real steps of a dry run."""
 
 SAMPLE = 32
 """Pictures that are opened and encoded."""
@@ -73,11 +77,13 @@ def dry_run_pretrain(recipe: PretrainRecipe) -> Estimate:
     paths = [picture.path for picture in unified.pictures]
     bad = unreadable(paths[:: max(1, len(paths) // SAMPLE)])
     model = start_model(recipe, unified.texts())
+    pixels = Pictures(paths)
+    steps = Draws(unified, pixels, recipe, model.config.side).steps
     with TemporaryDirectory() as folder:
-        trainer = make_trainer(recipe, model, unified, Pictures(paths), Path(folder))
+        short = recipe.model_copy(update={"steps": TIMED_STEPS, "epochs": None, "loaders": 0})
+        trainer = make_trainer(short, model, unified, pixels, Path(folder))
         loading, step = _time_step(trainer)
-        per_process = trainer.args.per_device_train_batch_size
-        steps, processes = trainer.args.max_steps, trainer.args.world_size
+        per_process, processes = trainer.args.per_device_train_batch_size, trainer.args.world_size
     learned = sum(p.numel() for p in model.encoder.parameters() if p.requires_grad)
     rows = recipe.chunk or per_process
     states, peak = learned * ADAM_BYTES / 2**30, _peak_gib()
@@ -220,22 +226,34 @@ def _learning_seconds(learn: LearnConfig, n: int, per_picture: float, per_view: 
     return epochs * n * per_view * (3 if learn.method == "finetune" else 1)
 
 
+class _Clock(TrainerCallback):
+    """Notes when each step begins, its batch already loaded, and when it has ended."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._start = 0.0
+
+    def on_step_begin(self, *_: object, **__: object) -> None:
+        _synchronise()
+        self._start = perf_counter()
+
+    def on_step_end(self, *_: object, **__: object) -> None:
+        _synchronise()
+        self.seconds.append(perf_counter() - self._start)
+
+
 def _time_step(trainer: Trainer) -> tuple[float, float]:
     """Seconds to load one batch and to learn from one."""
     data = cast(Dataset[dict[str, Tensor]], trainer.train_dataset)
     n = trainer.args.per_device_train_batch_size
     start = perf_counter()
-    batch = next(iter(DataLoader(Subset(data, range(n)), batch_size=n, collate_fn=trainer.data_collator)))
+    next(iter(DataLoader(Subset(data, range(n)), batch_size=n, collate_fn=trainer.data_collator)))
     loading = perf_counter() - start
-    optimizer = trainer.create_optimizer()
-    model = cast(nn.Module, trainer.model).to(trainer.args.device)
-    trainer.training_step(model, batch)  # the first step also allocates
-    _synchronise()
-    start = perf_counter()
-    trainer.training_step(model, batch)
-    optimizer.step()
-    _synchronise()
-    return loading, perf_counter() - start
+    clock = _Clock()
+    trainer.add_callback(clock)  # type: ignore[no-untyped-call]
+    trainer.args.save_strategy = SaveStrategy.NO
+    trainer.train()
+    return loading, min(clock.seconds)  # the first step also allocates
 
 
 def _synchronise() -> None:

@@ -179,6 +179,11 @@ def make_trainer(recipe: PretrainRecipe, model: Uniqa, unified: UnifiedSet, pixe
         ddp_find_unused_parameters=False,
         report_to=[],
     )
+    if arguments.n_gpu > 1:  # the Trainer would split batches in one process, and the loss would see the parts alone
+        raise UserError(
+            f"{arguments.n_gpu} GPUs are visible to one process; start it with `accelerate launch -m beholder ...` to "
+            "use them all, or with CUDA_VISIBLE_DEVICES=0 to use one"
+        )
     share, rest = divmod(recipe.batch, arguments.world_size)
     if rest:
         raise UserError(f"batch = {recipe.batch} does not divide among {arguments.world_size} processes")

@@ -7,7 +7,7 @@ is measured on it; each result is a file of its own as soon as it is known, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -82,8 +82,10 @@ class Bench:
     """Validation and test rows."""
 
 
-def run_study(recipe: StudyRecipe, out: Path, on_done: Callable[[str], None] = print) -> list[Row]:
-    """All arms of all seeds, `recipe.processes` at a time; the rows of the whole study.
+def run_study(
+    recipe: StudyRecipe, out: Path, on_done: Callable[[str], None] = print, arms: Sequence[str] = tuple(ARMS)
+) -> list[Row]:
+    """Some arms, by default all, of all seeds, `recipe.processes` at a time; the rows of all that is done by then.
 
     Raises UserError where the parts of a manifest share a file or a group, or have no val or test rows.
     """
@@ -91,7 +93,7 @@ def run_study(recipe: StudyRecipe, out: Path, on_done: Callable[[str], None] = p
     for manifest in manifests.values():
         refuse_shared({f"the {split} part": manifest.select(split) for split in SPLITS})
     write_texts(recipe, manifests, out / "texts")
-    jobs = [(seed, arm) for seed in recipe.seeds for arm in ARMS if not _is_done(out, seed, arm)]
+    jobs = [(seed, arm) for seed in recipe.seeds for arm in arms if not _is_done(out, seed, arm)]
     # Spawned, not forked: torch's threads do not survive a fork.
     with ProcessPoolExecutor(recipe.processes, get_context("spawn"), _start, (recipe, out)) as pool:
         waiting = {pool.submit(_run_here, seed, arm, out): f"seed {seed}, {arm}" for seed, arm in jobs}
@@ -129,7 +131,7 @@ def make_bench(recipe: StudyRecipe, out: Path) -> Bench:
 
 def run_job(bench: Bench, seed: int, arm: str, out: Path) -> None:
     """Pre-train one arm with one seed and measure everything on it; what is there already is not done again."""
-    model = _encoder(bench, seed, arm, out / "encoders" / f"{seed}-{arm}")
+    model = make_encoder(bench, seed, arm, out / "encoders" / f"{seed}-{arm}")
     work = out / "work" / f"{seed}-{arm}"
     for stage in _stages(arm):
         file = _file(out, seed, arm, stage)
@@ -141,7 +143,8 @@ def run_job(bench: Bench, seed: int, arm: str, out: Path) -> None:
                 temporary.write_text(json.dumps([row.model_dump() for row in rows], indent=1) + "\n")
 
 
-def _encoder(bench: Bench, seed: int, arm: str, out: Path) -> Uniqa:
+def make_encoder(bench: Bench, seed: int, arm: str, out: Path) -> Uniqa:
+    """The encoder of one arm and seed, from `out/model` if it is there. All arms of a seed start from one."""
     if (out / "model" / "config.json").is_file():
         return Uniqa.load(out / "model")
     recipe = bench.recipe
