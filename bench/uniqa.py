@@ -44,9 +44,9 @@ CONTEXT = 77
 FASTER = 5.0
 """Times as many pictures per second, at least; what is promised."""
 
-EXPORTS = {"4 views": (4, False), "4 views, int8": (4, True)}
+EXPORTS = {"6 views": (6, False), "6 views, int8": (6, True)}
 """Number of views, and whether in eight bits."""
-PROMISED = "4 views, int8"
+PROMISED = "6 views, int8"
 
 GAIN = 2.0
 """Random matrices are enlarged by this: as they start, all pictures look alike to them."""

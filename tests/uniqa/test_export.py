@@ -119,6 +119,15 @@ def test_views_by_matrices_are_the_crops_of_the_grid(render_picture, size):
     torch.testing.assert_close(view(rgb, (1, 1), 64), grid[:, -1], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("views", PLACES)
+def test_a_picture_lying_on_its_side_is_seen_at_the_same_places(render_picture, views):
+    rgb = torch.from_numpy(pictures(render_picture, (300, 200), 1)).permute(0, 3, 1, 2).float()
+    assert len(PLACES[views]) == views
+    for place in PLACES[views]:
+        upright = view(rgb.transpose(2, 3), place, 64).transpose(2, 3)
+        torch.testing.assert_close(view(rgb, place, 64), upright, rtol=0, atol=1e-3)
+
+
 def test_a_large_picture_is_brought_down_to_the_shorter_side_of_its_task(render_picture):
     rgb = torch.from_numpy(pictures(render_picture, (300, 200), 1)).permute(0, 3, 1, 2).float() / 255
     small = torch.nn.functional.interpolate(rgb, size=(100, 150), mode="bicubic", antialias=True)
@@ -140,7 +149,7 @@ def test_eight_bits_are_smaller_and_near(exported, tmp_path, render_picture):
     ("arguments", "message"),
     [
         ({"name": "no spaces"}, "name 'no spaces': allowed are small letters"),
-        ({"name": "toy", "views": 3}, "views = 3; allowed: 1, 2, 4, 9"),
+        ({"name": "toy", "views": 3}, "views = 3; allowed: 1, 2, 4, 6, 9"),
         ({"name": "toy", "tasks": ["beauty"]}, "has no task 'beauty'; it scores quality, aesthetics"),
     ],
 )

@@ -37,7 +37,7 @@ Levels = tuple[float, float, float, float, float]
 
 
 def export(
-    model: Uniqa, out: Path, *, name: str, views: int = 4, int8: bool = False, tasks: Sequence[Task] | None = None
+    model: Uniqa, out: Path, *, name: str, views: int = 6, int8: bool = False, tasks: Sequence[Task] | None = None
 ) -> Card:
     """Write `model` to the folder `out` as `{name}.onnx` and `card.json`; the card goes last. Returns the card.
 

@@ -16,9 +16,13 @@ PLACES: dict[int, tuple[tuple[float, float], ...]] = {
     1: ((0.5, 0.5),),
     2: ((0.25, 0.25), (0.75, 0.75)),
     4: ((0.25, 0.25), (0.75, 0.75), (0.25, 0.75), (0.75, 0.25)),
-    9: tuple((y / 2, x / 2) for y in range(3) for x in range(3)),
+    6: tuple((short, long) for short in (1 / 4, 3 / 4) for long in (1 / 6, 3 / 6, 5 / 6)),
+    9: tuple((short, long) for short in (1 / 6, 3 / 6, 5 / 6) for long in (1 / 6, 3 / 6, 5 / 6)),
 }
-"""By number of views, where they lie: their share of the room that a view has from top to bottom, and left to right."""
+"""By number of views, where they lie: their share of the room that a view has, along the shorter and the longer side.
+
+The middles of equal parts, because what they stand for is the mean over all places.
+"""
 
 CUBIC = -0.5
 """Keys's cubic convolution with this slope at 1 is what Pillow and torch's antialiased bicubic use."""
@@ -58,6 +62,7 @@ class Scorer(nn.Module):
 def view(pixels_B3HW: Tensor, place: tuple[float, float], side: int, short: int | None = None) -> Tensor:
     """One square view (B, 3, side, side) of pictures of any size.
 
+    `place`: its share of the room along the shorter and the longer side; of a square picture the height is the shorter.
     A shorter side above `short` is first brought down to it, one below `side` up to it; cubic, antialiased.
     """
     height, width = (torch.scalar_tensor(length) for length in pixels_B3HW.shape[-2:])
@@ -66,15 +71,18 @@ def view(pixels_B3HW: Tensor, place: tuple[float, float], side: int, short: int 
     target = target.clamp(min=side)
     rows, columns = (
         taps(pixels_B3HW.shape[axis], (length * target / shorter).round(), share, side)
-        for axis, length, share in ((-2, height, place[0]), (-1, width, place[1]))
+        for axis, length, share in (
+            (-2, height, torch.where(height > width, place[1], place[0])),
+            (-1, width, torch.where(height > width, place[0], place[1])),
+        )
     )
     return rows @ pixels_B3HW @ columns.T
 
 
-def taps(length: int, resized: Tensor, share: float, side: int) -> Tensor:
+def taps(length: int, resized: Tensor, share: Tensor, side: int) -> Tensor:
     """Weights (side, length) of a view's pixels along an axis of `length` pixels that is resized to `resized`.
 
-    `resized` is a whole number, a scalar tensor, at least `side`; the view begins at `share` of the room it has.
+    `resized`, a whole number of at least `side`, and `share`, how much of its room a view leaves before it, are scalars.
     """
     scale = length / resized
     begin = ((resized - side) * share + 0.5).floor()
