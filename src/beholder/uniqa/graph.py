@@ -82,7 +82,7 @@ def view(pixels_B3HW: Tensor, place: tuple[float, float], side: int, short: int 
 def taps(length: int, resized: Tensor, share: Tensor, side: int) -> Tensor:
     """Weights (side, length) of a view's pixels along an axis of `length` pixels that is resized to `resized`.
 
-    `resized`, a whole number of at least `side`, and `share`, how much of its room a view leaves before it, are scalars.
+    `resized`, a whole number of at least `side`, and `share`, the part of its room before the view, are scalars.
     """
     scale = length / resized
     begin = ((resized - side) * share + 0.5).floor()
