@@ -9,32 +9,23 @@ import torch
 import beholder
 from beholder.data.manifest import Manifest
 from beholder.mini.checkpoint import write_checkpoint
-from beholder.mini.config import DataConfig, HeadConfig, Recipe, StageConfig
+from beholder.mini.config import CodebookConfig, DataConfig, HeadConfig, Recipe
 from beholder.mini.export import Mini
-from beholder.mini.heads import Head, Normaliser
-from beholder.mini.lessons import CrossFit, statistics_of
-from beholder.mini.model import Probes
-from beholder.mini.network import TrunkConfig
+from beholder.mini.features import Features, features_of
+from beholder.mini.heads import fit_head
 from beholder.task import TASKS, ScoreRange
 
+TEXTURE = CodebookConfig(plane="luma", halvings=0, taps=5, stride=4, words=6, floor=1)
+COLOUR = CodebookConfig(plane="rgb", halvings=2, taps=6, stride=2, words=7, floor=10)
 SIZES = [(64, 64), (150, 97), (320, 213)]
 
 
-def random_mini(pictures: list[np.ndarray]) -> Mini:
-    """A model of random weights whose normalisers know these pictures, so that nothing is clamped away."""
-    torch.manual_seed(0)
-    probes = Probes(TrunkConfig(stem=(4, 8), widths=(8, 12), depths=(1, 1))).eval()
-    with torch.inference_mode():
-        learned = torch.cat([probes.features(torch.tensor(rgb)[None]) for rgb in pictures])
-    measured = torch.from_numpy(statistics_of(pictures))
-
-    def fits(features: torch.Tensor) -> dict:
-        return {
-            task: CrossFit(Normaliser.of(features), Head(features.shape[1], 2, 8).eval(), np.zeros((0, 5), np.float32))
-            for task in TASKS
-        }
-
-    return Mini(probes, fits(measured), fits(torch.cat([measured, learned], dim=1))).eval()
+def fitted_mini(pictures: list[np.ndarray], measure: Features, config: HeadConfig) -> Mini:
+    """A model fitted to random scores."""
+    rows = features_of(pictures, measure)
+    unit = np.random.default_rng(0).random((2, len(pictures)), dtype=np.float32)
+    heads = {task: fit_head(rows, one, measure.places, None, config) for task, one in zip(TASKS, unit, strict=True)}
+    return Mini(measure, heads).eval()
 
 
 def manifest(task, root) -> Manifest:
@@ -43,14 +34,12 @@ def manifest(task, root) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory, render_picture):
+def exported(tmp_path_factory, scenes, measure, head_config):
     """One export for all tests of this file: it takes some ten seconds."""
     root = tmp_path_factory.mktemp("export")
-    model = random_mini([np.asarray(render_picture(seed, (160, 120))) for seed in range(10)])
-    heads = dict.fromkeys(TASKS, HeadConfig())
-    stage = StageConfig(steps=3, batch=2, crop=64, synthetic_pairs=1, quality=1, aesthetics=1, learning_rate=1e-3)
+    model = fitted_mini(scenes, measure, head_config)
     data = DataConfig(quality=root, aesthetics=root, priors=root)
-    recipe = Recipe(name="toy", data=data, heads=heads, wide_heads=heads, stages={"pretrain": stage, "finetune": stage})
+    recipe = Recipe(name="toy", data=data, texture=[TEXTURE], colour=[COLOUR], heads=dict.fromkeys(TASKS, head_config))
     manifests = {task: manifest(task, root) for task in TASKS}
     card = write_checkpoint(model, recipe, manifests, root / "model")
     return SimpleNamespace(model=model, card=card, manifests=manifests, folder=root / "model")
@@ -93,16 +82,3 @@ def test_the_card_says_what_the_model_learned_from(exported):
     assert "1 pictures of toy-quality" in card.training
     assert "own work" in card.data_licence
     assert card.measured == ()
-
-
-def test_the_first_convolution_takes_bytes_as_the_trunk_takes_unit_pixels(exported, render_picture):
-    """The folded entry against the unfolded trunk: what training saw is what scoring sees, borders included."""
-    rgb = torch.tensor(np.asarray(render_picture(5, (101, 77))))[None]
-    with torch.inference_mode():
-        model = exported.model
-        learned = model.trunk.features(rgb)
-        measured = model.statistics(rgb.permute(0, 3, 1, 2).float())
-        for task, logits in model.logits(rgb).items():
-            first = model.heads[task](measured) + model.trunk.levels[task](learned)
-            second = model.wide[task](torch.cat([measured, learned], dim=1))
-            torch.testing.assert_close(logits, (first + second) / 2, rtol=0, atol=1e-3)

@@ -97,12 +97,12 @@ def read_manifests(recipe: Recipe) -> dict[Task, Manifest]:
 
 
 def _unseen(recipe: Recipe, split: str) -> Split:
-    used = {*recipe.data.train_splits, recipe.data.pick_split}
+    used = {*recipe.data.train_splits}
     allowed: tuple[Split, ...] = tuple(s for s in ("train", "val", "test") if s not in used)  # type: ignore[misc]
     for name in allowed:
         if name == split:
             return name
-    raise UserError(f"--report-split {split}: the recipe learns or chooses on {', '.join(sorted(used))}; try {allowed}")
+    raise UserError(f"--report-split {split}: the recipe learns on {', '.join(sorted(used))}; try {allowed}")
 
 
 def _part_column(manifest: Manifest) -> Literal["subset"] | None:

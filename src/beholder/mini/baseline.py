@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import gamma
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from sklearn.svm import SVR
@@ -31,6 +31,7 @@ from beholder.imaging.open import open_image
 
 Plane = NDArray[np.float64]
 
+_FOLDS = 5
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 _SHAPES = np.arange(0.2, 10.0, 0.005)
 _GGD_RATIO = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))
@@ -61,13 +62,19 @@ def measure(path: str) -> list[float]:
 
 
 def predict_baseline(manifest: Manifest, train_splits: Sequence[Split], file: Path, workers: int) -> Path:
-    """Fit on some splits of a manifest and predict all of it; writes `path` and `<task>` (0-100) to `file`."""
+    """Fit on some splits of a manifest and predict all of it; writes `path` and `<task>` (0-100) to `file`.
+
+    A picture of those splits is predicted by a fit that saw neither it nor its group, so every row is honest.
+    """
     with ProcessPoolExecutor(workers) as pool:
         features = np.array(list(pool.map(measure, map(str, manifest.paths()), chunksize=8)))
     seen = np.isin(manifest.column("split"), list(train_splits))
     groups = [group for group, train in zip(manifest.groups(), seen, strict=True) if train]
-    model = fit_baseline(features[seen], manifest.unit_scores()[seen], groups)
-    columns = {"path": manifest.column("path"), manifest.task: 100 * model.predict(features)}
+    unit = manifest.unit_scores()
+    model = fit_baseline(features[seen], unit[seen], groups)
+    predicted = model.predict(features)
+    predicted[seen] = cross_val_predict(model, features[seen], unit[seen], cv=GroupKFold(_FOLDS), groups=groups)
+    columns = {"path": manifest.column("path"), manifest.task: 100 * predicted}
     file.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), file)
     return file
@@ -82,7 +89,7 @@ def fit_baseline(features: NDArray[np.float64], scores: NDArray[np.float64], gro
     squash = QuantileTransformer(output_distribution="normal", n_quantiles=200, random_state=0)
     pipeline = make_pipeline(squash, StandardScaler(), SVR(cache_size=500))
     grid = {"svr__C": [0.3, 1.0, 3.0], "svr__gamma": [0.0005, 0.001, 0.002, 0.004], "svr__epsilon": [0.03, 0.06]}
-    search = GridSearchCV(pipeline, grid, cv=GroupKFold(5), scoring="neg_mean_squared_error")
+    search = GridSearchCV(pipeline, grid, cv=GroupKFold(_FOLDS), scoring="neg_mean_squared_error")
     return search.fit(features, scores, groups=groups).best_estimator_
 
 

@@ -43,7 +43,7 @@ def write_checkpoint(model: Mini, recipe: Recipe, manifests: dict[Task, Manifest
     card = Card(
         name=recipe.name,
         engine="mini",
-        description="A small network over picture statistics and learned features, for the CPU.",
+        description="Kernel machines over picture statistics and codebooks of patches, for the CPU.",
         version=version("beholder"),
         tasks=tasks,
         preprocess=f"sRGB, EXIF rotation, alpha over white, whole picture at most {fit.area} px in area, aspect kept",
@@ -65,8 +65,8 @@ def _training(recipe: Recipe, manifests: dict[Task, Manifest]) -> str:
         f"{sum(len(manifest.select(split)) for split in recipe.data.train_splits)} pictures of {manifest.name}"
         for manifest in manifests.values()
     )
-    stages = ", ".join(f"{name} {stage.steps} steps" for name, stage in recipe.stages.items())
     return (
-        f"Statistics heads and a convolutional trunk ({stages}) on {counts}, with synthetic damage anchored to the "
-        f"mean opinions of KADID-10k. Seed {recipe.seed}; checkpoint chosen on the split {recipe.data.pick_split!r}."
+        f"Codebooks of patches learned without labels, and kernel heads on {counts}, with the order of synthetic "
+        "damage anchored to the mean opinions of KADID-10k. "
+        f"Seed {recipe.seed}; all choices by cross-validation on these pictures."
     )

@@ -8,8 +8,10 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from beholder.data.columns import Split
-from beholder.mini.network import TrunkConfig
 from beholder.task import TASKS, Task
+
+Block = Literal["statistics", "texture", "colour"]
+BLOCKS: tuple[Block, ...] = ("statistics", "texture", "colour")
 
 
 class _Strict(BaseModel):
@@ -28,62 +30,66 @@ class DataConfig(_Strict):
     priors: Path
     """CSV of mean opinion per distortion family and level, see `data.distortions.read_priors`."""
     train_splits: tuple[Split, ...] = ("train",)
-    """Splits of both manifests that are learned from."""
-    pick_split: Split = "val"
-    """Split that chooses the checkpoint. The split that is reported must not be named here or above."""
+    """Splits of both manifests that are learned from. The split that is reported must not be named here."""
 
 
-class StageConfig(_Strict):
-    """One stage of training of the trunk. A batch holds `batch` bundles of pictures, all cut to `crop` x `crop`."""
+class CodebookConfig(_Strict):
+    """One codebook of prototype patches, learned without labels."""
 
-    steps: int = Field(gt=0)
-    batch: int = Field(gt=0)
-    """Bundles per step."""
-    crop: int = Field(ge=64, le=512)
-    """Side of the training crops in pixels, at the picture's own resolution."""
-    synthetic_pairs: int = Field(ge=0)
-    """Pairs per bundle of one natural crop under one distortion at two levels."""
-    quality: int = Field(ge=0)
-    """Rated quality crops per bundle."""
-    aesthetics: int = Field(ge=0)
-    """Rated aesthetics crops per bundle."""
-    residual: bool = False
-    """Learn on top of the statistics heads, starting from probes that say nothing, instead of alone."""
-    order_weight: float = Field(default=4.0, ge=0)
-    """Weight of preferring the less damaged of two copies."""
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(default=0.05, ge=0)
-    eval_steps: int = Field(default=500, gt=0)
+    plane: Literal["luma", "rgb"]
+    halvings: int = Field(ge=0, le=3)
+    """How often the picture is halved before the codebook looks at it."""
+    taps: int = Field(ge=3, le=8)
+    """Side of a patch in pixels."""
+    stride: int = Field(ge=1, le=8)
+    """Pixels from patch to patch when a picture is described."""
+    words: int = Field(ge=2, le=512)
+    """Prototypes."""
+    floor: float = Field(gt=0)
+    """Contrast, in grey levels of 0-255, under which a patch counts as flat."""
+    patches: int = Field(default=60, ge=1)
+    """Patches of each picture that prototypes are learned from."""
 
     @model_validator(mode="after")
-    def _learns_something(self) -> Self:
-        if self.synthetic_pairs + self.quality + self.aesthetics == 0:
-            raise ValueError("a bundle holds no picture; one of synthetic_pairs, quality, aesthetics must be above 0")
+    def _fits_the_smallest_picture(self) -> Self:
+        if 64 >> self.halvings < self.taps:
+            raise ValueError(f"a picture of 64 px halved {self.halvings} times holds no patch of {self.taps} px")
         return self
 
 
-class HeadConfig(_Strict):
-    """One kind of heads on features of whole pictures."""
+class KernelConfig(_Strict):
+    """How one block of features tells two pictures apart: weight * exp(-width * mean squared difference)."""
 
+    weight: float = Field(gt=0)
+    width: float = Field(gt=0)
+
+
+class HeadConfig(_Strict):
+    """The head of one task: a sum of kernels over landmark pictures, read as five levels."""
+
+    kernels: dict[Block, KernelConfig]
+    ridge: float = Field(gt=0)
+    """Weight of the squared norm of the fitted function."""
+    correlation_weight: float = Field(default=0.0, ge=0)
+    """Weight of the correlation with the true scores against cross-entropy."""
+    pair_weight: float = Field(default=0.0, ge=0)
+    """Weight of the order of damaged pairs against the rated pictures; 0: no pairs."""
+    pair_landmarks: int = Field(default=0, ge=0)
+    """Damaged pictures that are landmarks beside the rated ones, so that damage beyond any rated one is told apart."""
+    steps: int = Field(default=120, ge=1)
+    """L-BFGS steps at most."""
     folds: int = Field(default=5, ge=2)
-    """Heads, each fitted without one fold of the training pictures; all of them ship."""
-    members: int = Field(default=4, ge=1)
-    """Networks per head; they are averaged inside one graph."""
-    hidden: int = Field(default=64, ge=4)
-    epochs: int = Field(default=60, ge=1)
-    batch: int = Field(default=128, ge=8)
-    dropout: float = Field(default=0.3, ge=0, lt=1)
-    """Of the hidden layer."""
-    input_dropout: float = Field(default=0.2, ge=0, lt=1)
-    """Of the features, drawn anew for every member."""
-    pair_weight: float = Field(default=4.0, ge=0)
-    """Weight of the order of damaged pairs against the rated pictures."""
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=0.3, ge=0)
+    """Folds of the cross-validation over training pictures."""
+
+    @model_validator(mode="after")
+    def _knows_every_block(self) -> Self:
+        if missing := [block for block in BLOCKS if block not in self.kernels]:
+            raise ValueError(f"kernels say nothing about {' and '.join(missing)}; they need {', '.join(BLOCKS)}")
+        return self
 
 
 class PairsConfig(_Strict):
-    """Damaged pairs that teach the statistics heads the order of damage."""
+    """Damaged pairs that teach the order of damage."""
 
     count: int = Field(default=1600, ge=1)
     crop: int = Field(default=320, ge=64)
@@ -95,23 +101,15 @@ class Recipe(_Strict):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     seed: int = 0
     data: DataConfig
-    trunk: TrunkConfig = TrunkConfig()
+    texture: tuple[CodebookConfig, ...] = Field(min_length=1)
+    colour: tuple[CodebookConfig, ...] = Field(min_length=1)
     pairs: PairsConfig = PairsConfig()
     heads: dict[Task, HeadConfig]
-    """On the statistics alone, fitted before the trunk."""
-    wide_heads: dict[Task, HeadConfig]
-    """On statistics and learned features together, fitted after the trunk."""
-    stages: dict[Literal["pretrain", "finetune"], StageConfig]
-    bf16: bool = True
-    """Train the trunk under bfloat16 autocast. Scores are always computed in float32."""
     threads: int = Field(default=2, ge=1)
     """CPU threads of the training process."""
-    loaders: int = Field(default=0, ge=0)
-    """Processes that prepare batches; 0 prepares them in the training process."""
 
     @model_validator(mode="after")
     def _heads_for_both_tasks(self) -> Self:
-        for name, heads in (("heads", self.heads), ("wide_heads", self.wide_heads)):
-            if missing := [task for task in TASKS if task not in heads]:
-                raise ValueError(f"{name} says nothing about {' and '.join(missing)}; it needs {' and '.join(TASKS)}")
+        if missing := [task for task in TASKS if task not in self.heads]:
+            raise ValueError(f"heads says nothing about {' and '.join(missing)}; it needs {' and '.join(TASKS)}")
         return self

@@ -1,32 +1,31 @@
-"""The heads of beholder-mini: a small ensemble per task that reads features of a whole picture as five levels."""
+"""The heads of beholder-mini: kernel machines that read blocks of features as five levels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from beholder.mini.config import HeadConfig
-from beholder.mini.model import expected, level_loss
+from beholder.mini.config import Block, HeadConfig
+from beholder.mini.features import Rows
+from beholder.mini.levels import correlation_loss, level_loss, level_targets, order_loss
 from beholder.task import LEVELS
-
-Features = NDArray[np.float32]
 
 _LOWEST = -2.5
 _NORMAL = torch.tensor([_LOWEST, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
 """Normal scores of the knots of a feature's map."""
+_SMALLEST = 1e-5
+"""Share of the largest eigenvalue under which a direction of the landmarks is left out."""
 
 
 class Normaliser(nn.Module):
     """(B, F) -> (B, F): a piecewise linear map per feature that makes its training pictures normally distributed.
 
-    Several statistics have tails that would drown the rest in any weighted sum; and a picture unlike any training
-    picture ends at the ends of the maps, so it can't throw a score off the scale.
+    Several statistics have tails that would rule every distance; and a picture unlike any training picture ends at
+    the ends of the maps, so it can't throw a score off the scale.
     """
 
     low: Tensor
@@ -54,91 +53,100 @@ class Normaliser(nn.Module):
         return _LOWEST + (climbed * self.rise).sum(dim=1)
 
 
-class Head(nn.Module):
-    """(B, F) normalised features -> level logits of `members` two-layer networks.
+class Kernel(nn.Module):
+    """(B, F) features -> (B, m): how like each of m landmark pictures a picture is.
 
-    The members share no weight; they are one batched matrix product, so an ensemble costs one layer.
+    A sum over blocks of weight * exp(-width * mean squared difference of the block's normalised features). With a
+    kernel of its own, a block of two hundred features is heard beside one of a thousand.
     """
 
-    def __init__(self, width: int, members: int, hidden: int, dropout: float = 0.0, input_dropout: float = 0.0) -> None:
+    def __init__(self, landmarks: Tensor, places: dict[Block, slice], config: HeadConfig) -> None:
         super().__init__()
-        self.dropout, self.input_dropout = nn.Dropout(dropout), nn.Dropout(input_dropout)
-        self.first = nn.Parameter(torch.randn(members, width, hidden) / width**0.5)
-        self.first_bias = nn.Parameter(torch.zeros(members, 1, hidden))
-        self.last = nn.Parameter(torch.randn(members, hidden, len(LEVELS)) / hidden**0.5 * 0.5)
-        self.last_bias = nn.Parameter(torch.zeros(members, 1, len(LEVELS)))
-
-    @classmethod
-    def merge(cls, heads: Sequence[Head]) -> Head:
-        """One head with the members of all."""
-        members, width, hidden = heads[0].first.shape
-        merged = cls(width, members * len(heads), hidden)
-        merged.load_state_dict(
-            {name: torch.cat([h.state_dict()[name] for h in heads]) for name in heads[0].state_dict()}
-        )
-        return merged.eval()
-
-    def members(self, features_BF: Tensor) -> Tensor:
-        """Level logits of every member, (M, B, 5)."""
-        x = self.input_dropout(features_BF.expand(self.first.shape[0], -1, -1) if self.training else features_BF)
-        hidden = self.dropout(F.relu(x @ self.first.float() + self.first_bias))
-        logits: Tensor = hidden @ self.last + self.last_bias
-        return logits
+        self.places = places
+        self.scales = {
+            block: (2 * config.kernels[block].width / (place.stop - place.start)) ** 0.5
+            for block, place in places.items()
+        }
+        self.weights = {block: config.kernels[block].weight for block in places}
+        self.normaliser = Normaliser.of(landmarks)
+        known = self.normaliser(landmarks)
+        for block, place in places.items():
+            # Half precision from the start: what is fitted here is what is stored.
+            self.register_buffer(block, (known[:, place] * self.scales[block]).half())
 
     def forward(self, features_BF: Tensor) -> Tensor:
-        """Level logits, averaged over the members, (B, 5)."""
-        return self.members(features_BF).mean(dim=0)
+        """Likeness to each landmark, above 0, at most the sum of the weights."""
+        normal = self.normaliser(features_BF)
+        likeness = []
+        for block, place in self.places.items():
+            known, seen = self.get_buffer(block).float(), normal[:, place] * self.scales[block]
+            sizes = seen.square().sum(dim=1, keepdim=True) + known.square().sum(dim=1)
+            likeness.append(self.weights[block] * torch.exp(seen @ known.T - 0.5 * sizes))
+        return torch.stack(likeness).sum(dim=0)
+
+
+class Head(nn.Module):
+    """(B, F) features -> (B, 5) level logits: a weighted sum of likenesses, plus a constant."""
+
+    def __init__(self, kernel: Kernel, weights: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.register_buffer("weights", weights)
+        self.register_buffer("bias", bias)
+
+    def forward(self, features_BF: Tensor) -> Tensor:
+        """Level logits."""
+        logits: Tensor = self.kernel(features_BF) @ self.get_buffer("weights") + self.get_buffer("bias")
+        return logits
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """What one head learns from, as normalised features."""
+class Pairs:
+    """Features of pictures at two levels of one damage."""
 
-    features: Features
-    """(n, F) of rated pictures."""
-    unit: NDArray[np.float32]
-    """(n,) their scores in [0, 1]."""
-    pairs: Features | None = None
-    """(p, 2, F): a picture less and more damaged; the head must prefer the first."""
-    margin: NDArray[np.float32] | None = None
-    """(p,) by how much people prefer the first, in unit score."""
+    features: NDArray[np.float32]
+    """(p, 2, F), the less damaged one first."""
+    margin: NDArray[np.float32]
+    """(p,) by how much the first must lead, in unit score."""
 
 
-def fit_head(lessons: Lessons, config: HeadConfig, seed: int, watch: Callable[[int, Head], None] | None = None) -> Head:
-    """Train every member at once with AdamW and a cosine schedule on full-precision features.
+def fit_head(
+    features: Rows, unit: NDArray[np.float32], places: dict[Block, slice], pairs: Pairs | None, config: HeadConfig
+) -> Head:
+    """Fit one head to (n, F) features of pictures with (n,) scores in [0, 1], and to the order of damaged pairs.
 
-    `watch(epoch, head)` is called after each epoch, e.g. to read a validation score; it decides nothing here.
+    The function is sought in the span of the landmarks, in coordinates in which its norm is the Euclidean one: a
+    smooth problem of a few thousand numbers, for which L-BFGS needs no step size and no seed.
     """
-    generator = torch.Generator().manual_seed(seed)
-    torch.manual_seed(seed)
-    features, unit = torch.from_numpy(lessons.features), torch.from_numpy(lessons.unit)
-    head = Head(features.shape[1], config.members, config.hidden, config.dropout, config.input_dropout)
-    decay = [p for p in head.parameters() if p.shape[1] > 1]
-    plain = [p for p in head.parameters() if p.shape[1] == 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=config.learning_rate,
+    rated, true = torch.from_numpy(features), torch.from_numpy(unit)
+    landmarks, damaged = rated, None
+    if pairs is not None and config.pair_weight > 0:
+        damaged = torch.from_numpy(pairs.features.reshape(-1, features.shape[1]))
+        landmarks = torch.cat([rated, damaged[1::2][: config.pair_landmarks]])
+    kernel = Kernel(landmarks, places, config)
+    with torch.no_grad():
+        spread, axes = torch.linalg.eigh(kernel(landmarks).double())
+        kept = spread > _SMALLEST * spread[-1]
+        coordinates = (axes[:, kept] / spread[kept].sqrt()).float()
+        seen = kernel(rated) @ coordinates
+        worn = None if damaged is None else kernel(damaged) @ coordinates
+    weights = torch.zeros(seen.shape[1], len(LEVELS), requires_grad=True)
+    bias = (level_targets(true).mean(dim=0) + 1e-3).log().requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [weights, bias], max_iter=config.steps, history_size=20, line_search_fn="strong_wolfe"
     )
-    steps_per_epoch = max(1, len(unit) // config.batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs * steps_per_epoch)
-    for epoch in range(config.epochs):
-        head.train()
-        order = torch.randperm(len(unit), generator=generator)
-        for step in range(steps_per_epoch):
-            pick = order[step * config.batch : (step + 1) * config.batch]
-            logits = head.members(features[pick])
-            loss = torch.stack([level_loss(member, unit[pick]) for member in logits]).sum()
-            if lessons.pairs is not None and lessons.margin is not None:
-                chosen = torch.randint(len(lessons.margin), (config.batch,), generator=generator)
-                both = torch.from_numpy(lessons.pairs[chosen.numpy()]).flatten(0, 1)
-                margin = torch.from_numpy(lessons.margin[chosen.numpy()])
-                pred = expected(head.members(both)).view(config.members, -1, 2)
-                loss = loss + config.pair_weight * F.relu(margin - (pred[..., 0] - pred[..., 1])).mean(dim=1).sum()
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-        head.eval()
-        if watch is not None:
-            watch(epoch, head)
-    return head
+    margin = torch.from_numpy(pairs.margin) if pairs is not None else torch.zeros(0)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        logits = seen @ weights + bias
+        loss = level_loss(logits, true) + config.ridge * weights.square().sum()
+        if config.correlation_weight > 0:
+            loss = loss + config.correlation_weight * correlation_loss(logits, true)
+        if worn is not None:
+            loss = loss + config.pair_weight * order_loss((worn @ weights + bias).view(-1, 2, len(LEVELS)), margin)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return Head(kernel, (coordinates @ weights).detach(), bias.detach()).eval()

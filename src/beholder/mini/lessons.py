@@ -1,14 +1,8 @@
-"""What the statistics heads learn from, and what they then say about pictures they have not seen.
-
-The trunk is trained on top of the statistics heads: it sees their level logits as an offset and learns what is
-missing. For its own training pictures these logits must come from heads that never saw the picture, or the trunk
-would learn to trust an overfitted answer; hence the folds.
-"""
+"""What the heads learn beyond the ratings, the order of damage, and how well they do on pictures they have not seen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,50 +10,20 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from beholder.data.distortions import FAMILIES, distort
-from beholder.mini.config import HeadConfig, PairsConfig
-from beholder.mini.data import Pixels, Rated, crop
-from beholder.mini.heads import Features, Head, Lessons, Normaliser, fit_head
-from beholder.mini.model import Probes
-from beholder.mini.statistics import Statistics
-from beholder.task import LEVELS
-
-
-def statistics_of(pictures: Sequence[Pixels]) -> Features:
-    """(n, F) float32 statistics of whole pictures, each uint8 (H, W, 3)."""
-    measure = Statistics().eval()
-    rows = []
-    with torch.inference_mode():
-        for rgb in pictures:
-            x = torch.tensor(rgb).permute(2, 0, 1)[None].float()
-            rows.append(measure(x)[0].numpy())
-    return np.stack(rows)
-
-
-def learned_by(model: Probes, pictures: Sequence[Pixels]) -> Features:
-    """(n, F) float32 features of whole pictures as the trunk of `model` has learned them."""
-    model.eval()
-    with torch.inference_mode():
-        return np.stack([model.features(torch.tensor(rgb)[None])[0].numpy() for rgb in pictures])
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Features of one picture at two levels of one damage."""
-
-    features: Features
-    """(p, 2, F), the less damaged one first."""
-    margin: NDArray[np.float32]
-    """(p,) half of what people find between the two, in unit score: the head may compress the scale, not turn it."""
-
-
-Measure = Callable[[Sequence[Pixels]], Features]
-"""Pictures, uint8 (H, W, 3) each -> (n, F) features."""
+from beholder.mini.config import Block, HeadConfig, PairsConfig
+from beholder.mini.data import Pixels, crop
+from beholder.mini.features import Rows
+from beholder.mini.heads import Head, Pairs, fit_head
+from beholder.mini.levels import expected
 
 
 def damaged_pairs(
-    pictures: Sequence[Pixels], priors: dict[str, tuple[float, ...]], config: PairsConfig, seed: int, measure: Measure
-) -> Pairs:
-    """Pairs spread evenly over the families and drawn with `seed`, whatever `measure` then sees in them."""
+    pictures: Sequence[Pixels], priors: dict[str, tuple[float, ...]], config: PairsConfig, seed: int
+) -> tuple[list[Pixels], NDArray[np.float32]]:
+    """2 p pictures, each followed by itself more damaged, and (p,) margins; spread evenly over the families.
+
+    The margin is half of what people find between the two, in unit score: a head may compress the scale, not turn it.
+    """
     rng = np.random.default_rng((seed, 7))
     damaged: list[Pixels] = []
     margin = []
@@ -74,46 +38,26 @@ def damaged_pairs(
         damaged += [distort(window, family, level, noise_seed) for level in levels]
         prior = np.interp(levels, range(6), priors[family])
         margin.append(0.5 * (prior[0] - prior[1]) + 0.01)
-    features = measure(damaged)
-    return Pairs(features.reshape(config.count, 2, -1), np.array(margin, np.float32))
+    return damaged, np.array(margin, np.float32)
 
 
-@dataclass(frozen=True)
-class CrossFit:
-    """Heads of the same kind, each fitted without one fold of the training pictures, merged into one."""
-
-    normaliser: Normaliser
-    head: Head
-    offset: NDArray[np.float32]
-    """(n, 5) level logits of each training picture, from the members that never saw its group."""
-
-    def logits(self, features: Features) -> NDArray[np.float32]:
-        """(m, 5) level logits of raw features of pictures that none of them saw."""
-        with torch.inference_mode():
-            return np.asarray(self.head(self.normaliser(torch.from_numpy(features))).numpy())
+def score_rows(head: Head, features: Rows) -> NDArray[np.float32]:
+    """(n,) unit scores of (n, F) features."""
+    with torch.inference_mode():
+        return np.asarray(expected(head(torch.from_numpy(features))).numpy())
 
 
-def cross_fit(rated: Rated, features: Features, pairs: Pairs | None, config: HeadConfig, seed: int) -> CrossFit:
-    """Fit `config.folds` heads, groups kept whole; `pairs` teach the order of damage to each of them.
-
-    The normaliser sees features, never scores, so all training pictures make it; damaged pictures too, or all of
-    those would end up at the ends of the maps.
-    """
-    shown = features if pairs is None else np.concatenate([features, pairs.features[::2, 1]])
-    normaliser = Normaliser.of(torch.from_numpy(shown))
-
-    def normal(raw: Features) -> Features:
-        return np.asarray(normaliser(torch.from_numpy(raw)).numpy())
-
-    known = normal(features)
-    damaged = None if pairs is None else normal(pairs.features.reshape(-1, features.shape[1]))
-    ordered = None if damaged is None else damaged.reshape(-1, 2, features.shape[1])
-    offset = np.zeros((len(rated), len(LEVELS)), np.float32)
-    heads = []
-    for fold, (seen, unseen) in enumerate(GroupKFold(config.folds).split(known, groups=rated.groups)):
-        lessons = Lessons(known[seen], rated.unit[seen], ordered, None if pairs is None else pairs.margin)
-        head = fit_head(lessons, config, seed=seed * 100 + fold)
-        with torch.inference_mode():
-            offset[unseen] = head(torch.from_numpy(known[unseen])).numpy()
-        heads.append(head)
-    return CrossFit(normaliser, Head.merge(heads), offset)
+def cross_validate(
+    features: Rows,
+    unit: NDArray[np.float32],
+    groups: Sequence[str],
+    places: dict[Block, slice],
+    pairs: Pairs | None,
+    config: HeadConfig,
+) -> NDArray[np.float32]:
+    """(n,) unit scores, each from a head that saw neither the picture nor its group."""
+    scores = np.zeros(len(unit), np.float32)
+    for seen, unseen in GroupKFold(config.folds).split(features, groups=groups):
+        head = fit_head(features[seen], unit[seen], places, pairs, config)
+        scores[unseen] = score_rows(head, features[unseen])
+    return scores

@@ -235,7 +235,8 @@ class Statistics(nn.Module):
         parts = []
         for turned in (luma[:, :, ::4], luma[:, :, :, ::4].transpose(2, 3)):
             jump = (turned[..., 1:] - turned[..., :-1]).abs()
-            phase = _mean(F.conv2d(jump, self.phases, stride=(1, 8)))  # (B, 8); phase 7 is the grid
+            column = jump.mean(dim=2, keepdim=True)
+            phase = _mean(F.conv2d(column, self.phases, stride=(1, 8)))  # (B, 8); phase 7 is the grid
             inside = phase[:, :7].mean(dim=1, keepdim=True)
             highest = phase.amax(dim=1, keepdim=True)
             parts += [torch.log((phase[:, 7:] + _EPS) / (inside + _EPS)), torch.log((highest + _EPS) / (inside + _EPS))]
