@@ -26,10 +26,13 @@ _FLATTEN = 0.1
 def plane_of(rgb_B3HW: Tensor, config: CodebookConfig) -> Tensor:
     """What the codebook looks at, (B, C, H / 2**halvings, W / 2**halvings) in [0, 1]."""
     if config.plane == "rgb":
-        plane = rgb_B3HW * (1 / 255)
-    else:
-        red, green, blue = rgb_B3HW.chunk(3, dim=1)
-        plane = (_LUMA[0] / 255) * red + (_LUMA[1] / 255) * green + (_LUMA[2] / 255) * blue
+        quarters = config.halvings // 2  # one step is cheaper than two on three large planes
+        plane = rgb_B3HW
+        for side in [4] * quarters + [2] * (config.halvings - 2 * quarters):
+            plane = F.avg_pool2d(plane, side)
+        return plane * (1 / 255)
+    red, green, blue = rgb_B3HW.chunk(3, dim=1)
+    plane = (_LUMA[0] / 255) * red + (_LUMA[1] / 255) * green + (_LUMA[2] / 255) * blue
     for _ in range(config.halvings):
         plane = F.avg_pool2d(plane, 2)
     return plane
@@ -60,13 +63,16 @@ class Codebook(nn.Module):
 
     def answers(self, plane_BCHW: Tensor) -> Tensor:
         """(B, words, h, w): answers at every `stride`-th patch, at least 0."""
-        taps, stride = self.config.taps, self.config.stride
+        words, stride = self.config.words, self.config.stride
         # A prototype sums to zero over a patch, so that only the deviation of the patch is left to divide by; and all
         # prototypes sum to zero, so that an answer is above the mean answer as it comes.
-        mean = F.avg_pool2d(_grey(plane_BCHW), taps, stride)
-        power = F.avg_pool2d(_grey(plane_BCHW * plane_BCHW), taps, stride)
+        # Box means are convolutions too: the pooling of the inference engine takes longer than all prototypes.
+        box = torch.full_like(self.prototypes[:1], 1.0 / self.prototypes[0].numel())
+        found = F.conv2d(plane_BCHW, torch.cat([self.prototypes, box]), stride=stride)
+        raw, mean = found[:, :words], found[:, words:]
+        power = F.conv2d(plane_BCHW * plane_BCHW, box, stride=stride)
         scale = ((power - mean * mean).clamp(min=0.0) + self.floor**2).rsqrt()
-        return F.relu(F.conv2d(plane_BCHW, self.prototypes, stride=stride) * scale + self.bias[:, None, None])
+        return F.relu(raw * scale + self.bias[:, None, None])
 
     def forward(self, rgb_B3HW: Tensor) -> Tensor:
         """Pooled answers."""
@@ -81,11 +87,6 @@ class Codebook(nn.Module):
         pools = torch.stack([even, middle / middle.sum(), lean], dim=-1).flatten(0, 1)
         fourth = torch.linalg.vector_norm(places * places, dim=2).sqrt() / (height * width) ** 0.25
         return torch.cat([(places @ pools).transpose(1, 2).flatten(1), fourth], dim=1)
-
-
-def _grey(plane_BCHW: Tensor) -> Tensor:
-    """Mean over channels, (B, 1, H, W)."""
-    return plane_BCHW if plane_BCHW.shape[1] == 1 else plane_BCHW.mean(dim=1, keepdim=True)
 
 
 def learn_codebook(pictures: Sequence[Tensor], config: CodebookConfig, seed: int) -> Codebook:

@@ -16,11 +16,13 @@ from torch import Tensor, nn
 _LUMA = (0.299, 0.587, 0.114)
 _EPS = 1e-5
 
-_EDGE_STEPS = tuple(x / 255 for x in (1, 2, 4, 8, 16, 32, 64))
+_DEVIATION_STEPS = tuple(x / 255 for x in (1, 2, 4, 8, 16, 32))
 _TONE_STEPS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 _CHROMA_STEPS = (0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
 _SHARP_STEPS = (-12.0, -10.5, -9.0, -7.5, -6.0, -4.5, -3.0)
 _MSCN_STEPS = (0.1, 0.3, 0.6, 1.0, 1.5, 2.2)
+_NEIGHBOURS = ((0, 1), (2, 3), (0, 2), (1, 3), (0, 3), (1, 2))
+"""Pixels of a 2 x 2 cell: two pairs side by side, two above each other, and the two diagonals."""
 
 
 def _cells(taps: int, sigma: float) -> Tensor:
@@ -42,6 +44,14 @@ def _dct_bank() -> Tensor:
         [[cos(pi * (x + 0.5) * u / 8) * sqrt((2 if u else 1) / 8) for x in range(8)] for u in range(8)]
     )
     return torch.einsum("ux,vy->uvxy", basis, basis).reshape(64, 1, 8, 8)
+
+
+def _direction_average() -> Tensor:
+    """(6, 4): averages the neighbour pairs of a cell by direction."""
+    average = torch.zeros(len(_NEIGHBOURS), 4)
+    for pair, (direction, weight) in enumerate(((0, 0.5), (0, 0.5), (1, 0.5), (1, 0.5), (2, 1.0), (3, 1.0))):
+        average[pair, direction] = weight
+    return average
 
 
 def _mean(x: Tensor) -> Tensor:
@@ -90,12 +100,13 @@ def _around(plane: Tensor, stride: int) -> list[list[Tensor]]:
 class Statistics(nn.Module):
     """(B, 3, H, W) RGB float in [0, 255], sides at least 64 px -> (B, `width`) finite statistics, not yet standardised.
 
-    Most of them are means over pixels, and a quarter of the pixels gives the same mean: large planes are looked at in
-    2 x 2 cells at stride 4, or at every second pixel. Memory traffic, not arithmetic, is what a picture costs here.
+    Most of them are means over pixels, and a quarter of the pixels gives the same mean: large planes are looked at
+    at every second pixel. Memory traffic, not arithmetic, is what a picture costs here.
     """
 
     cells: Tensor
     dct: Tensor
+    directions: Tensor
     rings: Tensor
     phases: Tensor
 
@@ -104,6 +115,7 @@ class Statistics(nn.Module):
         self.register_buffer("cells", _cells(7, 7 / 6), persistent=False)
         self.register_buffer("dct", _dct_bank(), persistent=False)
         self.register_buffer("rings", _ring_average(), persistent=False)
+        self.register_buffer("directions", _direction_average(), persistent=False)
         self.register_buffer("phases", torch.eye(8)[:, None, None], persistent=False)
         with torch.inference_mode():
             self.width = self(torch.full((1, 3, 64, 64), 99.0)).shape[1]
@@ -120,47 +132,38 @@ class Statistics(nn.Module):
         around = [_around(plane, stride=1 if scale > 1 else 2) for scale, plane in enumerate(planes)]
         laplaces = [n[0][1] + n[1][0] + n[1][2] + n[2][1] - 4.0 * n[1][1] for n in around]
         for scale in range(4):
-            parts.append(self._natural_scene(planes[scale], stride=4 if scale < 2 else 2))
             parts += [_log(_mean(laplaces[scale] * laplaces[scale])), _log(_mean(laplaces[scale].abs()))]
-        for scale in range(2):
-            parts += [self._edges(around[scale], laplaces[scale])]
-            parts += [self._tiles(planes[scale + 1], laplaces[scale], 16 >> scale)]
-        return torch.cat([*parts, self._middle(planes, laplaces)], dim=1)
+        # At full and half size the texture codebooks say the same and more: without these nothing is lost.
+        parts += [self._natural_scene(planes[scale]) for scale in (2, 3)]
+        return torch.cat([*parts, self._tiles(planes[1], laplaces[0]), self._middle(planes, laplaces)], dim=1)
 
-    def _natural_scene(self, plane: Tensor, stride: int) -> Tensor:
+    def _natural_scene(self, plane: Tensor) -> Tensor:
         """Moments of the MSCN coefficients and of their four neighbour products: what BRISQUE's fits are made from."""
         padded = F.pad(plane, (3, 3, 3, 3), mode="replicate")
-        mean, pixel = F.conv2d(padded, self.cells, stride=stride).chunk(2, dim=1)
-        power = F.conv2d(padded * padded, self.cells[:4], stride=stride)
+        mean, pixel = F.conv2d(padded, self.cells, stride=2).chunk(2, dim=1)
+        power = F.conv2d(padded * padded, self.cells[:4], stride=2)
         deviation = (power - mean * mean).clamp(min=0.0).sqrt()
         field = (pixel - mean) / (deviation + 1 / 255)
         size = field.abs()
         spread = _whole(field * field)
-        parts = [_log(_whole(size)), _log(spread), _shares(size, _MSCN_STEPS)]
-        parts += [_log(_whole(deviation)), _shares(deviation, _EDGE_STEPS[:6])]
-        for a, b in (
-            (field[:, ::2], field[:, 1::2]),  # left, right
-            (field[:, :2], field[:, 2:]),  # up, down
-            (field[:, :1], field[:, 3:]),
-            (field[:, 1:2], field[:, 2:3]),
-        ):
-            product = a * b
-            up, down = product.clamp(min=0.0), product.clamp(max=0.0)
-            moments = [_whole(part) for part in (up, down, up * up, down * down)]
-            parts += [moments[0] / (spread + _EPS), -moments[1] / (spread + _EPS), _log(moments[2]), _log(moments[3])]
-        return torch.cat(parts, dim=1)
-
-    def _edges(self, near: list[list[Tensor]], laplace: Tensor) -> Tensor:
-        falling, rising = near[2][2] - near[0][0], near[2][0] - near[0][2]
-        across = falling - rising + 2.0 * (near[1][2] - near[1][0])  # Sobel
-        down = falling + rising + 2.0 * (near[2][1] - near[0][1])
-        slope = (across * across + down * down).sqrt()
+        first, second = zip(*_NEIGHBOURS, strict=True)
+        product = field[:, list(first)] * field[:, list(second)]
+        up, down = product.clamp(min=0.0), product.clamp(max=0.0)
+        moments = [_mean(part) @ self.directions for part in (up, down, up * up, down * down)]
         return torch.cat(
-            [_log(_mean(slope)), _shares(slope, _EDGE_STEPS), _shares(laplace.abs(), _EDGE_STEPS[:6])], dim=1
+            [
+                _log(torch.cat([_whole(size), spread, _whole(deviation), *moments[2:]], dim=1)),
+                _shares(size, _MSCN_STEPS),
+                _shares(deviation, _DEVIATION_STEPS),
+                moments[0] / (spread + _EPS),
+                -moments[1] / (spread + _EPS),
+            ],
+            dim=1,
         )
 
-    def _tiles(self, half: Tensor, laplace: Tensor, side: int) -> Tensor:
-        """Sharpness and contrast per tile: the sharpest tile says whether anything is in focus."""
+    def _tiles(self, half: Tensor, laplace: Tensor) -> Tensor:
+        """Sharpness and contrast per tile of 32 px: the sharpest tile says whether anything is in focus."""
+        side = 16
         height, width = half.shape[2] // side, half.shape[3] // side
         energy = F.pad(laplace * laplace, (0, 1, 0, 1), mode="replicate")
         sharp = _log_energy(F.avg_pool2d(energy, side)[:, :, :height, :width])
