@@ -100,8 +100,8 @@ def _around(plane: Tensor, stride: int) -> list[list[Tensor]]:
 class Statistics(nn.Module):
     """(B, 3, H, W) RGB float in [0, 255], sides at least 64 px -> (B, `width`) finite statistics, not yet standardised.
 
-    Most of them are means over pixels, and a quarter of the pixels gives the same mean: large planes are looked at
-    at every second pixel. Memory traffic, not arithmetic, is what a picture costs here.
+    Most of them are means over pixels, and a part of the pixels gives the same mean: large planes are looked at at
+    every second pixel, tones and colours at every fourth. Memory traffic, not arithmetic, is what a picture costs here.
     """
 
     cells: Tensor
@@ -124,8 +124,8 @@ class Statistics(nn.Module):
         """All statistics side by side."""
         red, green, blue = rgb_B3HW.chunk(3, dim=1)
         luma = (_LUMA[0] / 255) * red + (_LUMA[1] / 255) * green + (_LUMA[2] / 255) * blue
-        parse = rgb_B3HW[:, :, ::2, ::2] * (1 / 255)
-        parts = [self._exposure(luma[:, :, ::2, ::2]), self._colour(parse), self._spectrum(luma), self._blocking(luma)]
+        sparse = rgb_B3HW[:, :, ::4, ::4] * (1 / 255)
+        parts = [self._exposure(luma[:, :, ::4, ::4]), self._colour(sparse), self._spectrum(luma), self._blocking(luma)]
         planes = [luma]
         for _ in range(4):
             planes.append(F.avg_pool2d(planes[-1], 2))
