@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from beholder.mini.config import CodebookConfig
+from beholder.mini.statistics import LUMA
 
-_LUMA = (0.299, 0.587, 0.114)
 _POOLS = 4
 _ROUNDS = 20
 _FLATTEN = 0.1
@@ -32,7 +32,7 @@ def plane_of(rgb_B3HW: Tensor, config: CodebookConfig) -> Tensor:
             plane = F.avg_pool2d(plane, side)
         return plane * (1 / 255)
     red, green, blue = rgb_B3HW.chunk(3, dim=1)
-    plane = (_LUMA[0] / 255) * red + (_LUMA[1] / 255) * green + (_LUMA[2] / 255) * blue
+    plane = (LUMA[0] / 255) * red + (LUMA[1] / 255) * green + (LUMA[2] / 255) * blue
     for _ in range(config.halvings):
         plane = F.avg_pool2d(plane, 2)
     return plane

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in luma (ITU-R BT.601)."""
 _EPS = 1e-5
 
 _DEVIATION_STEPS = tuple(x / 255 for x in (1, 2, 4, 8, 16, 32))
@@ -123,7 +124,7 @@ class Statistics(nn.Module):
     def forward(self, rgb_B3HW: Tensor) -> Tensor:
         """All statistics side by side."""
         red, green, blue = rgb_B3HW.chunk(3, dim=1)
-        luma = (_LUMA[0] / 255) * red + (_LUMA[1] / 255) * green + (_LUMA[2] / 255) * blue
+        luma = (LUMA[0] / 255) * red + (LUMA[1] / 255) * green + (LUMA[2] / 255) * blue
         sparse = rgb_B3HW[:, :, ::4, ::4] * (1 / 255)
         parts = [self._exposure(luma[:, :, ::4, ::4]), self._colour(sparse), self._spectrum(luma), self._blocking(luma)]
         planes = [luma]
