@@ -143,6 +143,8 @@ class Term:
     weight: float = 1.0
     gated: bool = False
     """Multiplied by `gate`."""
+    compares: bool = False
+    """Says nothing about a picture without others of its task to compare it with."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,10 @@ class Preset:
         """The terms of a task."""
         return self.quality if task == "quality" else self.aesthetics
 
+    def compares(self, task: Task) -> bool:
+        """Whether completions about different pictures of a task are compared with each other."""
+        return any(term.compares for term in self.terms(task))
+
 
 _FORMAT = Term("format", well_formed)
 _OURS = (Term("format", well_formed, weight=0.5), Term("length", length_penalty, weight=0.25))
@@ -164,21 +170,21 @@ _OURS = (Term("format", well_formed, weight=0.5), Term("length", length_penalty,
 PRESETS: Mapping[str, Preset] = {
     "paper": Preset(
         quality=(Term("gaussian", quality_gaussian, gated=True), _FORMAT),
-        aesthetics=(Term("thurstone_official", ranked(thurstone_official), gated=True), _FORMAT),
+        aesthetics=(Term("thurstone_official", ranked(thurstone_official), gated=True, compares=True), _FORMAT),
         scope="all",
     ),
     "released_code": Preset(
         quality=(Term("gaussian", quality_gaussian, gated=True), _FORMAT),
         aesthetics=(
             Term("gaussian", aesthetics_gaussian, gated=True),
-            Term("rank_official", ranked(rank_official)),
+            Term("rank_official", ranked(rank_official), compares=True),
             _FORMAT,
         ),
         scope="device",
     ),
     "beholder": Preset(
         quality=(Term("gaussian", quality_gaussian), *_OURS),
-        aesthetics=(Term("thurstone", ranked(thurstone)), *_OURS),
+        aesthetics=(Term("thurstone", ranked(thurstone), compares=True), *_OURS),
         scope="dataset",
     ),
 }
@@ -194,7 +200,7 @@ class Rewarded:
     terms: Mapping[str, Values] = field(default_factory=dict)
     """(n,) what each term adds, weighted and gated; NaN where the completion's task has no such term."""
     rank_undefined: int = 0
-    """Parsed aesthetics completions without a second picture to be compared with."""
+    """Parsed completions of a task that is ranked without a second picture to be compared with."""
 
 
 def reward(completions: Sequence[Completion], preset: Preset) -> Rewarded:
@@ -213,7 +219,7 @@ def reward(completions: Sequence[Completion], preset: Preset) -> Rewarded:
             values = term.weight * np.asarray(term.reward(among), np.float64)
             terms[term.name][members] = values * gates if term.gated else values
         groups = [[among[i].score for i in group] for group in _by_picture(among)]
-        if task == "aesthetics" and n_comparable(groups) < 2:
+        if preset.compares(task) and n_comparable(groups) < 2:
             undefined += sum(c.score is not None for c in among)
     total = np.nansum(np.array(list(terms.values())).reshape(len(terms), n), axis=0)
     return Rewarded(total, terms, undefined)
