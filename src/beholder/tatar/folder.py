@@ -133,15 +133,16 @@ def load(
     record = Record.read(folder) if (folder / RECORD_FILE).is_file() else None
     if record is not None:
         record.check_prompts(allow_mismatch=allow_prompt_mismatch)
-    processor = load_processor(name, pixels)
     adapter = folder / ADAPTER_FILE
-    if not adapter.is_file():
-        return Loaded(_weights(name, dtype).to(device).eval(), processor, record)
-    from peft import PeftModel
+    base = str(json.loads(adapter.read_bytes())["base_model_name_or_path"]) if adapter.is_file() else name
+    _check_kind(base)
+    processor = load_processor(name, pixels)
+    weights = _weights(base, dtype)
+    if adapter.is_file():
+        from peft import PeftModel
 
-    base = str(json.loads(adapter.read_bytes()).get("base_model_name_or_path"))
-    merged: Any = PeftModel.from_pretrained(_weights(base, dtype), name).merge_and_unload()  # type: ignore[operator]
-    return Loaded(merged.to(device).eval(), processor, record)
+        weights = PeftModel.from_pretrained(weights, name).merge_and_unload()  # type: ignore[operator]
+    return Loaded(weights.to(device).eval(), processor, record)
 
 
 def load_processor(model: str, pixels: tuple[int, int] | None = None) -> Any:
@@ -165,7 +166,10 @@ def load_processor(model: str, pixels: tuple[int, int] | None = None) -> Any:
 
 
 def limit_pixels(processor: Any, pixels: tuple[int, int]) -> None:
-    """Set the smallest and largest area of a picture as the model sees it. Raises UserError where it has no such limits."""
+    """Set the smallest and largest area of a picture as the model sees it.
+
+    Raises UserError where its processor has no such limits.
+    """
     images = processor.image_processor
     size = dict(getattr(images, "size", None) or {})
     if not hasattr(images, "merge_size") or not {"shortest_edge", "longest_edge"} <= set(size):
@@ -199,16 +203,20 @@ def save(folder: Path, loaded: Loaded, state: Mapping[str, Tensor] | None = None
 _ALLOWED = "Allowed: a folder or hub name of an image-text-to-text model, e.g. Qwen/Qwen2.5-VL-3B-Instruct"
 
 
-def _weights(model: str, dtype: torch.dtype | Literal["auto"]) -> Any:
+def _check_kind(model: str) -> None:
     try:
         config = AutoConfig.from_pretrained(model)
-        if type(config) not in AutoModelForImageTextToText._model_mapping:
-            raise UserError(f"{model!r} is a {config.model_type} and takes no pictures with text. {_ALLOWED}")
+    except (OSError, ValueError) as error:
+        raise _not_loaded(model, error) from error
+    if type(config) not in AutoModelForImageTextToText._model_mapping:
+        raise UserError(f"{model!r} is a {config.model_type}, not a vision-language model. {_ALLOWED}")
+
+
+def _weights(model: str, dtype: torch.dtype | Literal["auto"]) -> Any:
+    try:
         loaded, info = AutoModelForImageTextToText.from_pretrained(
             model, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
-    except UserError:
-        raise
     except (OSError, ValueError, SafetensorError) as error:
         raise _not_loaded(model, error) from error
     if missing := sorted(info["missing_keys"]):  # transformers would go on with random numbers in their place

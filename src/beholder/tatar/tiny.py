@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -94,9 +95,8 @@ def make_tiny(folder: Path, config: TinyConfig | None = None, *, texts: Iterable
 def _tokenizer(config: TinyConfig, texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """Byte-level BPE; a digit is always a token of its own, as Qwen has it, and so is a tag."""
     known = {text for text in texts if text.strip()} | {PROMPTS.system, *map(PROMPTS.user, TASKS), *LEVELS}
-    known |= {"system", "user", "assistant"} | {
-        f" {phrase}" for aspect in ASPECTS for step in aspect.steps if step for phrase in step[1]
-    }
+    known |= {"system", "user", "assistant"}
+    known |= {f" {phrase}" for aspect in ASPECTS for step in aspect.steps if step for phrase in step[1]}
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -121,7 +121,7 @@ def _tokenizer(config: TinyConfig, texts: Iterable[str]) -> PreTrainedTokenizerF
 
 def _architecture(config: TinyConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
     ids = tokenizer.convert_tokens_to_ids
-    ends = {"bos_token_id": None, "eos_token_id": ids(END), "pad_token_id": ids(PAD)}
+    ends: dict[str, Any] = {"bos_token_id": None, "eos_token_id": ids(END), "pad_token_id": ids(PAD)}
     return Qwen2_5_VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
