@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from chat_server import Reply, completion, serving
@@ -6,7 +7,7 @@ from chat_server import Reply, completion, serving
 from beholder.language.ask import Question
 from beholder.language.run import Job, Shape, run
 from beholder.language.template import Template
-from beholder.tatar.judge import Filtered, refusal
+from beholder.tatar.judge import Filtered, refusal, rejections
 from beholder.tatar.template import write_rationale
 
 pytest.importorskip("httpx")
@@ -43,11 +44,35 @@ def test_a_draft_that_breaks_a_rule_is_asked_for_again_with_another_seed(questio
     assert [request["seed"] for request in server.requests] == [0, 1, 2]
 
 
-def test_after_three_drafts_the_reason_stays_and_no_text(question):
-    answer, server = asked(lambda _, n: completion("Nice, 7 of 10."), question)
+def test_after_three_drafts_the_reason_of_each_stays_and_no_text(question):
+    drafts = ["Nice, 7 of 10.", "# Nice", "Nice, 7 of 10."]
+    answer, server = asked(lambda _, n: completion(drafts[n]), question)
     assert (answer.status, answer.texts) == ("rejected", ())
-    assert answer.error == "numbers: the text says '7'"
+    assert answer.error == "numbers: the text says '7' | format: the text holds '#'"
     assert len(server.requests) == 3
+
+
+def test_what_a_teacher_thinks_aloud_is_no_part_of_its_text(question):
+    answer, _ = asked(lambda _, n: completion(f"<think>7 of 10, so good.</think>\n{GOOD}"), question)
+    assert answer.texts == (GOOD,)
+
+
+def test_a_judge_sees_the_picture_that_the_teacher_is_not_shown(question):
+    of_text = replace(question, picture=None, known={**question.known, "picture": question.picture})
+    with serving(lambda _, n: completion(GOOD if n == 0 else marks())) as server:
+        endpoint = Endpoint("both", server.base_url, patience=PATIENCE)
+        assert Filtered(endpoint, endpoint).ask([of_text])[0].texts == (GOOD,)
+    kinds = [[part["type"] for part in request["messages"][0]["content"]] for request in server.requests]
+    assert kinds == [["text"], ["image_url", "text"]]
+
+
+def test_rejections_are_counted_by_rule():
+    rows = [
+        {"status": "rejected", "error": "numbers: the text says '7' | length: 9 words; allowed are 30 to 50"},
+        {"status": "rejected", "error": "length: 60 words; allowed are 30 to 50"},
+        {"status": "cut", "error": "x: y"},
+    ]
+    assert rejections(rows) == {"length": 2}
 
 
 def test_a_teacher_that_fails_is_a_row_of_its_own_kind_and_not_judged_again(question):
@@ -70,8 +95,12 @@ def test_the_judge_sees_picture_score_and_text_and_what_it_passes_is_kept(questi
 @pytest.mark.parametrize(
     ("reply", "status", "error"),
     [
-        (completion(marks(fidelity=2)), "rejected", "judge: fidelity 2 of 5, needed is more than 2; so it is"),
-        (completion(marks(consistency=0)), "rejected", "judge: consistency 0 of 5"),
+        (
+            completion(marks(fidelity=2)),
+            "rejected",
+            "fidelity: the judge gives 2 of 5, needed is more than 2; so it is",
+        ),
+        (completion(marks(consistency=0)), "rejected", "consistency: the judge gives 0 of 5"),
         (completion("It is fine."), "malformed", "not JSON of fidelity, rigour, consistency"),
         (completion(marks(fidelity=9)), "malformed", "fidelity with 9"),
         (Reply(503, "busy"), "unavailable", "the judge: "),

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from beholder.cli.data_caption import caption, convert_captions
 from beholder.cli.data_purify import purify
+from beholder.cli.data_rationales import rationales
 from beholder.data.catalogue import CATALOGUE, DataSet, import_set
 from beholder.data.columns import SPLITS
 from beholder.data.importers.generic import Columns, generic
@@ -32,6 +33,7 @@ app.add_typer(imports, name="import", help="Turn a set's own label files into a 
 app.command("caption")(caption)
 app.command("purify")(purify)
 app.command("convert-captions")(convert_captions)
+app.command("rationales")(rationales)
 
 Format = Literal["csv", "parquet"]
 Root = Annotated[Path, typer.Argument(metavar="ROOT", help="Folder the set was unpacked in.", exists=True)]

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from beholder.cli import Stopped
 from beholder.cli.ask_progress import show_progress
-from beholder.data.columns import SPLITS, Split
+from beholder.cli.writer import (
+    BackendName,
+    chosen_splits,
+    open_model,
+    refuse_idle_options,
+    sampling_of,
+    tested_manifests,
+)
+from beholder.data.columns import SPLITS
 from beholder.data.held_out import HeldOut
-from beholder.data.manifest import Manifest, read_manifest
+from beholder.data.manifest import read_manifest
 from beholder.errors import UserError
 from beholder.language.ask import Backend, Sampling
 from beholder.language.run import meta_file, run
@@ -23,20 +30,6 @@ from beholder.language.template import Template
 from beholder.task import Task
 from beholder.uniqa.caption import HELD_OUT, PROMPT_VERSION, SHAPE, caption_jobs, write_caption
 from beholder.uniqa.official_captions import export_official, import_official
-
-BackendName = Literal["template", "endpoint", "local"]
-
-_TAKEN_BY: dict[str, tuple[BackendName, ...]] = {
-    "--model": ("endpoint", "local"),
-    "--base-url": ("endpoint",),
-    "--temperature": ("endpoint", "local"),
-    "--max-tokens": ("endpoint", "local"),
-    "--concurrency": ("endpoint", "template"),
-    "--batch": ("local",),
-    "--timeout": ("endpoint",),
-    "--attempts": ("endpoint",),
-}
-"""Which back-ends an option means something to."""
 
 
 def caption(
@@ -104,13 +97,8 @@ def caption(
         "--attempts": attempts,
     }
     found = read_manifest(manifest)
-    splits = _splits(split or ["train"])
-    if set(splits) != {"train"} and not allow_test:
-        raise UserError(
-            f"--split {' '.join(splits)}: only train pictures are described with their score, or a later test measures "
-            "memory; --allow-test allows it, and is written to the metadata"
-        )
-    tests = _test_manifests(found, test_manifest or [])
+    splits = chosen_splits(split or ["train"], allow_test)
+    tests = tested_manifests(found, test_manifest or [])
     writer, settings = _backend(backend, {name: value for name, value in given.items() if value is not None}, seed)
     settings |= {
         "manifest": found.name,
@@ -178,60 +166,15 @@ def convert_captions(
     Console(highlight=False, markup=False, soft_wrap=True).print(f"Wrote {out}: {count:,} pictures")
 
 
-def _splits(names: list[str]) -> tuple[Split, ...]:
-    for name in names:
-        if name not in SPLITS:
-            raise UserError(f"--split {name}: allowed are {', '.join(SPLITS)}")
-    return tuple(split for split in SPLITS if split in names)
-
-
-def _test_manifests(own: Manifest, paths: list[Path]) -> list[Manifest]:
-    tests = [own] if "test" in own.column("split") else []
-    return tests + [read_manifest(path) for path in paths]
-
-
 def _backend(name: BackendName, given: Mapping[str, Any], seed: int) -> tuple[Backend, dict[str, Any]]:
     """The back-end and the settings that its texts depend on."""
-    for option in given:
-        if name not in _TAKEN_BY[option]:
-            raise UserError(
-                f"{option} says nothing to --backend {name}; it goes with {' and '.join(_TAKEN_BY[option])}"
-            )
+    refuse_idle_options(name, given)
     settings: dict[str, Any] = {"captioner": name, "prompt_version": PROMPT_VERSION, "seed": seed}
     if name == "template":
         return Template(write_caption, given.get("--concurrency", 1)), settings
-    if "--model" not in given:
-        raise UserError(f"--backend {name} needs --model")
-    model, usual = str(given["--model"]), Sampling()
-    sampling = Sampling(given.get("--temperature", usual.temperature), given.get("--max-tokens", usual.max_tokens))
-    settings |= {"temperature": sampling.temperature, "max_tokens": sampling.max_tokens}
+    sampling = sampling_of(given, Sampling())
+    backend = open_model(name, given, sampling)
+    settings |= {"captioner": backend.name, "temperature": sampling.temperature, "max_tokens": sampling.max_tokens}
     if name == "local":
-        with _needing("train"):
-            from beholder.language.local import LocalModel
-        batch = given.get("--batch", 1)
-        backend: Backend = LocalModel(model, sampling=sampling, batch=batch)
-        settings["batch"] = batch
-    else:
-        with _needing("language"):
-            from beholder.language.endpoint import Endpoint, Patience
-        patience = Patience()
-        patience = Patience(given.get("--timeout", patience.timeout_s), given.get("--attempts", patience.attempts))
-        backend = Endpoint(
-            model,
-            given.get("--base-url"),
-            sampling=sampling,
-            patience=patience,
-            concurrency=given.get("--concurrency", 8),
-        )
-    settings["captioner"] = backend.name
+        settings["batch"] = backend.batch
     return backend, settings
-
-
-@contextmanager
-def _needing(extra: str) -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"this needs {error.name}, which is not installed. Try: pip install 'beholder[{extra}]'"
-        ) from None

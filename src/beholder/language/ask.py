@@ -56,6 +56,8 @@ class Sampling:
     """0 takes the likeliest token always."""
     max_tokens: int = 120
     """A text that needs more is `cut`, and so a failed row."""
+    top_p: float = 1.0
+    """Share of the likelihood, from the likeliest token on, that is drawn from; 1 draws from all tokens."""
 
 
 class Backend(Protocol):
@@ -93,8 +95,11 @@ class HopelessError(UserError):
 
 
 def finished(text: str, *, cut: bool) -> str:
-    """A text fit to be kept: stripped, not empty, not cut off. Raises `AskError` otherwise."""
-    text = text.strip()
+    """A text fit to be kept: stripped, not empty, not cut off. Raises `AskError` otherwise.
+
+    What a reasoning model thinks aloud before its answer, up to `</think>`, is no part of it.
+    """
+    text = text.rpartition("</think>")[2].strip()
     if cut:
         raise AskError("cut", f"the text hit the token limit: ...{text[-60:]!r}. Try a higher --max-tokens")
     if not text:

@@ -129,6 +129,8 @@ class Endpoint:
             "max_tokens": self._sampling.max_tokens,
             "seed": seed,
         }
+        if self._sampling.top_p < 1:  # some services refuse it beside a temperature, so it isn't sent unasked
+            payload["top_p"] = self._sampling.top_p
         patience = self._patience
         backoff = wait_random_exponential(multiplier=patience.first_pause_s, max=patience.longest_pause_s)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import torch
 from PIL import Image
@@ -58,6 +59,12 @@ class LocalModel:
         ends = loaded.generation_config.eos_token_id
         self._ends = set(ends if isinstance(ends, list) else [tokenizer.eos_token_id if ends is None else ends])
 
+    def drawing(self, sampling: Sampling) -> Self:
+        """The same model, in memory once, whose texts are drawn otherwise. Not for use at the same time."""
+        twin = copy(self)
+        twin._sampling = sampling
+        return twin
+
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """As `Backend.ask`."""
         found: dict[str, Answer] = {}
@@ -103,8 +110,10 @@ class LocalModel:
             return_tensors="pt",
             processor_kwargs={"padding": True},
         ).to(self._model.device)
-        drawing = self._sampling.temperature > 0
-        options = {"do_sample": True, "temperature": self._sampling.temperature} if drawing else {"do_sample": False}
+        options: dict[str, Any] = {"do_sample": False}
+        if self._sampling.temperature > 0:  # top_k 0: no limit beside those of `Sampling`, whatever the model's default
+            limits = {"temperature": self._sampling.temperature, "top_p": self._sampling.top_p, "top_k": 0}
+            options = {"do_sample": True, **limits}
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             tokens = self._model.generate(

@@ -1,24 +1,24 @@
-"""Drafts of a teacher, filtered: hard rules first, then, where there is one, a judge model (TATAR, section 4).
+"""Rationales of a teacher, filtered: hard rules first, then, where there is one, a judge model (TATAR, section 4).
 
 `Filtered` is a back-end like the teacher it wraps, so `language.run` keeps, resumes and retries its rows. A draft that
-is refused is asked for again with another seed; the last refusal becomes the row's status and reason.
+is rejected is asked for again with another seed; where none passes, the row says why each did not.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from beholder.language.ask import Answer, Backend, Question
+from beholder.language.ask import Answer, Backend, Question, Sampling
+from beholder.language.redraft import REJECTED, redrafted
+from beholder.language.rows import Row
 from beholder.task import Task
 from beholder.tatar.rules import broken_rule
 
-REJECTED = "rejected"
-"""Status of a row whose drafts were all refused; its error says by which rule, or how the judge marked the last."""
-
-TRIES = 3
-"""Drafts per picture (our decision in section 4)."""
+SAMPLING = Sampling(temperature=0.0, max_tokens=2000)
+"""A judge decides, it doesn't draw; the limit leaves room for a model that thinks aloud first."""
 
 MARKS: Mapping[Task, tuple[str, ...]] = {
     "quality": ("fidelity", "rigour", "consistency"),
@@ -47,7 +47,8 @@ _MEANS = {
 class Filtered:
     """The teacher's drafts that pass. `Question.known` holds `task`, `level`, and `told`: score and scale in words.
 
-    `notes` in `known`, where a draft was made from any, may not be copied and are shown to the judge.
+    `known` may also hold `notes`, which a draft was made from and may not copy, and `picture`, for the judge to look at
+    where the teacher is not shown it.
     """
 
     def __init__(self, teacher: Backend, judge: Backend | None = None) -> None:
@@ -58,14 +59,7 @@ class Filtered:
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """As `Backend.ask`; a failure of the teacher or the judge is not tried again here, they have done so."""
-        found: dict[str, Answer] = {}
-        for attempt in range(TRIES):
-            asked = [q for q in questions if q.id not in found or found[q.id].status == REJECTED]
-            if not asked:
-                break
-            drafts = self._teacher.ask([replace(q, seed=q.seed + attempt * q.n_texts) for q in asked])
-            found |= {q.id: self._checked(q, draft) for q, draft in zip(asked, drafts, strict=True)}
-        return [found[question.id] for question in questions]
+        return redrafted(questions, self._teacher.ask, self._checked)
 
     def stop(self) -> None:
         """As `Backend.stop`."""
@@ -73,40 +67,46 @@ class Filtered:
         if self._judge is not None:
             self._judge.stop()
 
-    def _checked(self, question: Question, draft: Answer) -> Answer:
-        for number, text in enumerate(draft.texts):
+    def _checked(self, questions: Sequence[Question], texts: Sequence[str]) -> list[Answer]:
+        found = {}
+        passed: list[tuple[Question, str]] = []
+        for question, text in zip(questions, texts, strict=True):
             known = question.known
             if broken := broken_rule(text, known["task"], known["level"], known.get("notes") or ""):
-                return Answer(question.id, status=REJECTED, error=broken)
-            if self._judge is not None:
-                about = replace(question, id=f"{question.id}#{number}", prompt=judge_prompt(question, text), n_texts=1)
-                (verdict,) = self._judge.ask([about])
-                if verdict.status != "ok":
-                    return Answer(question.id, status=verdict.status, error=f"the judge: {verdict.error}")
-                if refused := refusal(verdict.texts[0], known["task"]):
-                    return Answer(question.id, status=refused[0], error=refused[1])
-        return draft
+                found[question.id] = Answer(question.id, status=REJECTED, error=broken)
+            else:
+                found[question.id] = Answer(question.id, (text,))
+                passed.append((question, text))
+        if self._judge is not None:
+            for start in range(0, len(passed), self._judge.batch):
+                some = passed[start : start + self._judge.batch]
+                verdicts = self._judge.ask([judge_question(question, text) for question, text in some])
+                for (question, _), verdict in zip(some, verdicts, strict=True):
+                    if refused := _refused(question, verdict):
+                        found[question.id] = refused
+        return list(found.values())
 
 
-def judge_prompt(question: Question, text: str) -> str:
-    """What a judge is asked about a rationale; it sees the picture where the question has one."""
+def judge_question(question: Question, text: str) -> Question:
+    """What a judge is asked about a rationale, with the picture beside it where there is one."""
     task = question.known["task"]
     marks = "; ".join(f'"{name}": {_MEANS[name]}' for name in MARKS[task])
     notes = question.known.get("notes")
-    return (
+    prompt = (
         f"Judge a text that explains the {task} of a picture. {question.known['told']}\n"
         + (f"It was written from these notes:\n{notes}\n" if notes else "")
         + f"The text:\n{text}\n"
         f"Give each of these a whole number from 0 (not at all) to 5 (fully): {marks}. "
         'Answer with one JSON object of these keys and "reason", a short sentence, and nothing else.'
     )
+    return replace(question, prompt=prompt, picture=question.picture or question.known.get("picture"))
 
 
 def refusal(verdict: str, task: Task) -> tuple[str, str] | None:
     """Status and reason where a judge's answer does not let a rationale pass: `rejected`, or `malformed` if unreadable.
 
     >>> refusal('{"fidelity": 2, "rigour": 4, "consistency": 5, "reason": "no blur there"}', "quality")
-    ('rejected', 'judge: fidelity 2 of 5, needed is more than 2; no blur there')
+    ('rejected', 'fidelity: the judge gives 2 of 5, needed is more than 2; no blur there')
     """
     body = verdict.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
@@ -119,6 +119,21 @@ def refusal(verdict: str, task: Task) -> tuple[str, str] | None:
             return "malformed", f"the judge marked {name} with {mark!r}; allowed is 0 to 5"
     for name in DECISIVE[task]:
         if marks[name] <= MOST_TO_REJECT:
-            reason = f"judge: {name} {marks[name]:g} of 5, needed is more than {MOST_TO_REJECT}"
-            return REJECTED, f"{reason}; {found.get('reason') or 'no reason given'}"
+            reason = f"{name}: the judge gives {marks[name]:g} of 5, needed is more than {MOST_TO_REJECT}"
+            said = str(found.get("reason") or "no reason given").replace("|", "/")  # | stands between drafts' reasons
+            return REJECTED, f"{reason}; {said}"
+    return None
+
+
+def rejections(rows: Iterable[Row]) -> Counter[str]:
+    """By which rule, or which mark of the judge, the last draft of each rejected row failed."""
+    reasons = (row["error"].split(" | ")[-1] for row in rows if row["status"] == REJECTED)
+    return Counter(reason.partition(":")[0] for reason in reasons)
+
+
+def _refused(question: Question, verdict: Answer) -> Answer | None:
+    if verdict.status != "ok":
+        return Answer(question.id, status=verdict.status, error=f"the judge: {verdict.error}")
+    if refused := refusal(verdict.texts[0], question.known["task"]):
+        return Answer(question.id, status=refused[0], error=refused[1])
     return None
