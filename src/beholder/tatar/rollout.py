@@ -19,8 +19,8 @@ from transformers import GenerationConfig
 def generate_shared(model: Any, inputs: Mapping[str, Tensor], group: int, config: GenerationConfig) -> Tensor:
     """`group` completions for each of n prompts with one picture each, those of a prompt in a row.
 
-    `inputs`: what the processor makes of the prompts, padded on the left: (n, L) `input_ids`, `attention_mask` and so on,
-    and the pixels. Returns (n * group, T) int64 token ids without the prompt; after an end token comes padding.
+    `inputs`: what the processor makes of the prompts, padded on the left: (n, L) `input_ids`, `attention_mask` and so
+    on, and the pixels. Returns (n * group, T) int64 token ids without the prompt; after an end token comes padding.
     """
     inner: nn.Module = model.get_base_model() if hasattr(model, "get_base_model") else model  # below a LoRA wrapper
     with torch.no_grad(), _first_forward_per_group(inner, len(inputs["input_ids"]) * group, group):
