@@ -214,11 +214,12 @@ def _check_kind(model: str) -> None:
 
 def _weights(model: str, dtype: torch.dtype | Literal["auto"]) -> Any:
     try:
-        loaded, info = AutoModelForImageTextToText.from_pretrained(
+        found: Any = AutoModelForImageTextToText.from_pretrained(
             model, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise _not_loaded(model, error) from error
+    loaded, info = found
     if missing := sorted(info["missing_keys"]):  # transformers would go on with random numbers in their place
         raise UserError(f"{model!r} lacks {len(missing)} of its weights: {_first(missing)}; get or make it again")
     return loaded

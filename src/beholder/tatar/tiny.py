@@ -5,7 +5,7 @@ It is saved as a real one is, so the same code loads, trains and scores both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +76,17 @@ def make_tiny(folder: Path, config: TinyConfig | None = None, *, texts: Iterable
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Qwen2_5_VLForConditionalGeneration(_architecture(config, tokenizer))
-    model.generation_config = GenerationConfig(
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False
     )
     cell = PATCH * MERGE
-    pixels = {"min_pixels": cell * cell, "max_pixels": config.max_side**2, "patch_size": PATCH, "merge_size": MERGE}
-    processor = Qwen2_5_VLProcessor(
+    pixels: dict[str, Any] = {
+        "min_pixels": cell * cell,
+        "max_pixels": config.max_side**2,
+        "patch_size": PATCH,
+        "merge_size": MERGE,
+    }
+    processor = Qwen2_5_VLProcessor(  # type: ignore[no-untyped-call]
         image_processor=Qwen2VLImageProcessor(**pixels),
         tokenizer=tokenizer,
         video_processor=Qwen2VLVideoProcessor(**pixels),
@@ -120,7 +125,7 @@ def _tokenizer(config: TinyConfig, texts: Iterable[str]) -> PreTrainedTokenizerF
 
 
 def _architecture(config: TinyConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
-    ids = tokenizer.convert_tokens_to_ids
+    ids: Callable[[str], Any] = tokenizer.convert_tokens_to_ids
     ends: dict[str, Any] = {"bos_token_id": None, "eos_token_id": ids(END), "pad_token_id": ids(PAD)}
     return Qwen2_5_VLConfig(
         text_config={
