@@ -151,6 +151,39 @@ def test_csiq_is_lower_better(tmp_path, labels: Callable[[Path], None]):
     np.testing.assert_allclose(manifest.unit_scores(), [0.938, 0.094, 0.87])
 
 
+def live_release(root: Path, n: int = 982) -> list[str]:
+    """The label files of LIVE release 2, with copies of references in the second and the last place; all pictures."""
+    io = pytest.importorskip("scipy.io")
+    counts = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174}
+    orgs = np.zeros((1, n))
+    orgs[0, [1, -1]] = 1
+    names = np.empty((1, n), dtype=object)
+    names[0, :] = [f"sailing{i % 5}.bmp" for i in range(n)]
+    io.savemat(root / "dmos.mat", {"dmos": np.where(orgs, 0, np.arange(n) / 10), "orgs": orgs})
+    io.savemat(root / "refnames_all.mat", {"refnames_all": names})
+    return [f"{folder}/img{i}.bmp" for folder, count in counts.items() for i in range(1, count + 1)]
+
+
+def test_live_is_lower_better_and_leaves_copies_of_references_out(tmp_path):
+    files = live_release(tmp_path)
+    touch(tmp_path, *files)
+    manifest = import_set("live", tmp_path)
+    assert manifest.column("path") == [file for i, file in enumerate(files) if i not in (1, 981)]
+    rows = {path: rest for path, *rest in rows_of(manifest, "path", "score", "group", "distortion")}
+    assert rows["jp2k/img1.bmp"] == [0, "sailing0.bmp", "jp2k"]
+    assert rows["jpeg/img1.bmp"] == [22.7, "sailing2.bmp", "jpeg"]
+    assert rows["fastfading/img1.bmp"] == [80.8, "sailing3.bmp", "fastfading"]
+    assert manifest.unit_scores()[0] == 1
+    assert len(set(rows_of(manifest, "group", "split"))) == 5
+    assert set(manifest.column("split")) == {"train", "val", "test"}
+
+
+def test_live_of_another_release_is_refused(tmp_path):
+    live_release(tmp_path, n=808)
+    with pytest.raises(ManifestError, match="has 808 values; LIVE release 2 has 982 pictures"):
+        import_set("live", tmp_path)
+
+
 def test_live_challenge_leaves_the_seven_training_pictures_out(tmp_path):
     io = pytest.importorskip("scipy.io")
     (tmp_path / "Data").mkdir()

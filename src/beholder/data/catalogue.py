@@ -97,6 +97,17 @@ CATALOGUE: tuple[DataSet, ...] = (
         load=f"{_HERE}.synthetic:csiq",
     ),
     DataSet(
+        name="live",
+        tasks=_QUALITY,
+        range=ScoreRange(0, 100, higher_is_better=False),
+        n_pictures=779,
+        split_by="reference",
+        label_files="dmos.mat, refnames_all.mat, jp2k/, jpeg/, wn/, gblur/, fastfading/",
+        licence="any use, with the copyright notice",
+        source="Sheikh, Sabir and Bovik, IEEE TIP 15(11), 2006 (release 2); live.ece.utexas.edu",
+        load=f"{_HERE}.synthetic:live",
+    ),
+    DataSet(
         name="live-challenge",
         tasks=_QUALITY,
         range=ScoreRange(0, 100),

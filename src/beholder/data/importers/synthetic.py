@@ -1,4 +1,4 @@
-"""Reference pictures damaged on purpose: KADID-10k, TID2013, CSIQ, PIPAL. The group is the reference picture."""
+"""Reference pictures damaged on purpose: LIVE, KADID-10k, TID2013, CSIQ, PIPAL. The group is the reference picture."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from beholder.data.columns import ManifestError
+from beholder.data.importers.matlab import read_mat
 from beholder.data.importers.sheets import read_sheet
 from beholder.data.importers.tables import find_file, number, picture_folder, read_rows, read_words
 from beholder.data.labels import Label
@@ -52,6 +53,36 @@ def tid2013(root: Path, task: Task) -> list[Label]:
             )
         )
     return labels
+
+
+_LIVE_FOLDERS = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174}
+"""Folders in the order of the label arrays, and how many pictures are in each, copies of references among them."""
+
+
+def live(root: Path, task: Task) -> list[Label]:
+    """`dmos.mat` (`dmos`, `orgs`) and `refnames_all.mat` of release 2. Lower is better.
+
+    The arrays go through the folders one after the other, `img1.bmp` first in each. Where `orgs` is 1 the picture is an
+    undamaged reference, whose DMOS of 0 nobody gave; it is left out. The scores of `dmos_realigned.mat` are another
+    scale, without declared ends.
+    """
+    dmos, orgs = (read_mat(root / "dmos.mat", key).ravel() for key in ("dmos", "orgs"))
+    references = read_mat(root / "refnames_all.mat", "refnames_all").ravel()
+    places = [(folder, n) for folder, count in _LIVE_FOLDERS.items() for n in range(1, count + 1)]
+    for name, array in (("dmos.mat: dmos", dmos), ("dmos.mat: orgs", orgs), ("refnames_all.mat", references)):
+        if len(array) != len(places):
+            raise ManifestError(f"{root / name} has {len(array)} values; LIVE release 2 has {len(places)} pictures")
+    return [
+        Label(
+            f"{folder}/img{n}.bmp",
+            float(dmos[row]),
+            f"{root / 'dmos.mat'} value {row + 1}",
+            group=str(references[row].item()),
+            extra={"distortion": folder},
+        )
+        for row, (folder, n) in enumerate(places)
+        if not orgs[row]
+    ]
 
 
 _CSIQ_TYPES = {  # word in the sheet: folder, word in the file name
