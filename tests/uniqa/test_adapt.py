@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,10 @@ from nano_uniqa import tiny_model, write_bright
 
 from beholder.errors import UserError
 from beholder.evaluate.correlation import srcc
-from beholder.uniqa.adapt import Material, Rater, Run, collate, default_epochs, learn, predict, probe
+from beholder.uniqa.adapt import Run, default_epochs, learn
 from beholder.uniqa.config import LearnConfig, ViewConfig
-from beholder.uniqa.features import Grid
 from beholder.uniqa.holdout import hold_out
+from beholder.uniqa.material import Material, predict
 
 VIEW = ViewConfig()
 
@@ -26,26 +25,6 @@ def config(**changes: object) -> LearnConfig:
     return LearnConfig.model_validate(
         {"features": "grid", "epochs": 4, "learning_rate": 1e-2, "hold_out": 0.0} | changes
     )
-
-
-def test_random_targets_on_random_pictures_are_learned_by_heart(tmp_path: Path) -> None:
-    """The overfit run of the spec, section 11.7: the loss falls below one fifth of its start in 300 steps."""
-    torch.manual_seed(0)
-    model = tiny_model()
-    model.adapt("quality")
-    rater = Rater(model, "quality", whole=False)
-    pixels = torch.randint(256, (16, 32, 32, 3), dtype=torch.uint8)
-    items = [{"views": pixels[i][None], "target": torch.tensor(0.1 + 0.8 * i / 15)} for i in range(16)]
-    batch = collate(items)
-    optimiser = torch.optim.Adam([p for p in rater.parameters() if p.requires_grad], lr=1e-2)
-    losses = []
-    for _ in range(300):
-        loss = rater(**batch)["loss"]
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(float(loss.detach()))
-    assert losses[-1] < losses[0] / 5
 
 
 def test_an_adapter_learns_to_rate_pictures_it_has_not_seen(material: Material, tmp_path: Path) -> None:
@@ -122,34 +101,6 @@ def test_a_picture_that_can_not_be_read_has_no_score_and_can_not_be_learned_from
     assert np.flatnonzero(np.isnan(scores)).tolist() == [2]
     with pytest.raises(UserError, match=r"2.png can't be read"):
         learn(tiny_model(), material, config(), Run(tmp_path / "run", 0))
-
-
-def test_a_probe_finds_a_linear_score() -> None:
-    generator = torch.Generator().manual_seed(0)
-    features = torch.nn.functional.normalize(torch.randn(200, 1, 8, generator=generator), dim=-1)
-    grid = Grid(features, torch.ones(200, 1, dtype=torch.bool))
-    unit = (features[:, 0, 0] - features[:, 0, 3]).double().numpy()
-    rate = probe(grid.take(np.arange(150)), unit[:150])
-    assert srcc(rate(grid.take(np.arange(150, 200))), unit[150:]) > 0.98
-
-
-def test_padding_does_not_change_a_score(material: Material) -> None:
-    """A wide picture has more views; a row padded beside it scores as it does alone."""
-    model = tiny_model()
-    model.adapt("quality")
-    rater = Rater(model, "quality", whole=False).eval()
-    few, many = torch.randn(2, 32), torch.randn(5, 32)
-    items = [{"views": few, "target": torch.tensor(0.5)}, {"views": many, "target": torch.tensor(0.5)}]
-    both = rater(**collate(items))["score"]
-    assert torch.allclose(both[0], rater(**collate(items[:1]))["score"][0], atol=1e-6)
-    assert torch.allclose(both[1], rater(**collate(items[1:]))["score"][0], atol=1e-6)
-
-
-def test_encoded_and_decoded_pictures_score_alike(material: Material) -> None:
-    model = tiny_model()
-    assert np.array_equal(predict(model, material), predict(model, material.encoded(model)))
-    part = material.encoded(model).take(np.array([3, 1]))
-    assert np.allclose(predict(model, part), predict(model, replace(part, grid=None)), atol=1e-6)
 
 
 def test_epochs_by_the_number_of_pictures() -> None:

@@ -203,7 +203,7 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.stage = context.RawValue("q", LOADING)
         self.process = context.Process(target=work, args=(theirs, self.stage, job), daemon=True)
-        with _no_main_module(), _no_interrupt():
+        with _no_main_module(), no_interrupt():
             self.process.start()
         theirs.close()
         self.chunk: _Chunk | None = None
@@ -249,7 +249,7 @@ def _no_main_module() -> Iterator[None]:
 
 
 @contextmanager
-def _no_interrupt() -> Iterator[None]:
+def no_interrupt() -> Iterator[None]:
     """Start a process that Ctrl-C doesn't reach, not even while it imports; the parent ends it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield

@@ -50,7 +50,12 @@ VERBS = {
     "evaluate": Verb("beholder.cli.evaluate:evaluate", "Measure a model on rated pictures.", extra="evaluate"),
     "compare": Verb("beholder.cli.compare:compare", "Compare two evaluations on the same pictures.", extra="evaluate"),
     "data": Verb("beholder.cli.data:app", "Import rated data sets, check splits for leaks, write texts."),
-    "train": Verb("beholder.cli.train:app", "Train a model from a recipe.", extra="train"),
+    "train": Verb(
+        "beholder.cli.train:app",
+        "Train a model from a recipe.",
+        extra="train",
+        when_stopped="The same command goes on from what is finished.",
+    ),
     "convert": Verb("beholder.cli.convert:app", "Read weights that others published.", extra="train"),
     "export": Verb("beholder.cli.export:export", "Write a trained model for scoring without torch.", extra="train"),
 }

@@ -22,12 +22,13 @@ from beholder.data.manifest import Manifest, read_manifest
 from beholder.errors import UserError
 from beholder.imaging.open import open_image
 from beholder.imaging.status import ImageError
-from beholder.uniqa.adapt import Material, default_epochs
+from beholder.uniqa.adapt import default_epochs
 from beholder.uniqa.config import AdaptRecipe, FewLabelRecipe, LearnConfig, PretrainRecipe, StudyRecipe
 from beholder.uniqa.crops import Pictures, Pixels
 from beholder.uniqa.features import encode_grid, encode_rgb, views_of
 from beholder.uniqa.holdout import Rows, official_rows, random_rows, refuse_shared
 from beholder.uniqa.loss import global_loss
+from beholder.uniqa.material import Material
 from beholder.uniqa.model import Uniqa
 from beholder.uniqa.pretrain import Contrast, Draws, make_trainer, nano_model, start_model
 from beholder.uniqa.prompts import GROUPS

@@ -9,14 +9,12 @@ from typing import Any, Self, cast
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
-from transformers.image_processing_utils import BaseImageProcessor
+from transformers import AutoTokenizer
 
 from beholder.errors import UserError
 from beholder.task import LEVELS, Task
+from beholder.uniqa.encoders import CHANNELS, Encoder, make_encoder, read_encoder, tokens_of, width_of
 from beholder.uniqa.folder import (
-    CLIP_MEAN,
-    CLIP_STD,
     TOKENIZER_FOLDER,
     WEIGHTS_FILE,
     Channels,
@@ -27,15 +25,6 @@ from beholder.uniqa.folder import (
 )
 from beholder.uniqa.head import LEVEL_VALUES, Adapter, level_probabilities
 from beholder.uniqa.prompts import DEFAULT_GROUPS, prompts_of
-
-ENCODERS: dict[str, tuple[Any, Any]] = {"clip": (CLIPConfig, CLIPModel), "siglip": (SiglipConfig, SiglipModel)}
-"""Kinds of dual encoders by the `model_type` of their configuration."""
-
-CHANNELS: dict[str, tuple[Channels, Channels]] = {
-    "clip": (CLIP_MEAN, CLIP_STD),
-    "siglip": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-}
-"""Mean and deviation of RGB where an encoder comes without a preprocessor config."""
 
 
 class Uniqa(nn.Module):
@@ -49,13 +38,13 @@ class Uniqa(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, encoder: CLIPModel | SiglipModel, config: ModelConfig, tokenizer: Any = None) -> None:
+    def __init__(self, encoder: Encoder, config: ModelConfig, tokenizer: Any = None) -> None:
         """`tokenizer` is one of `transformers`; without it only loaded text features can be used."""
         super().__init__()
         self.encoder = encoder.requires_grad_(False)
         self.config = config
         self.tokenizer = tokenizer
-        self.width = _width(encoder)
+        self.width = width_of(encoder)
         self.adapters = nn.ModuleDict()
         self.levels = nn.ParameterDict()
         self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1), persistent=False)
@@ -74,7 +63,7 @@ class Uniqa(nn.Module):
     @classmethod
     def start(
         cls,
-        encoder: CLIPModel | SiglipModel,
+        encoder: Encoder,
         tokenizer: Any,
         prompts: Mapping[Task, Sequence[str]] | None = None,
         channels: tuple[Channels, Channels] | None = None,
@@ -102,19 +91,7 @@ class Uniqa(nn.Module):
         if is_model_folder(Path(name_or_folder)):
             found = cls.load(Path(name_or_folder))
             return cls.start(found.encoder, found.tokenizer, prompts, (found.config.mean, found.config.std))
-        try:
-            kind = AutoConfig.from_pretrained(name_or_folder).model_type
-            _check_kind(kind, str(name_or_folder))
-            encoder = ENCODERS[kind][1].from_pretrained(name_or_folder, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(name_or_folder)
-            channels = _channels(name_or_folder, kind)
-        except UserError:
-            raise
-        except (OSError, ValueError) as error:  # how transformers says: no such name, no network, a file is missing
-            reason = " ".join(str(error).split())
-            raise UserError(
-                f"no CLIP or SigLIP encoder with a tokenizer could be loaded from {str(name_or_folder)!r}: {reason}"
-            ) from error
+        encoder, tokenizer, channels = read_encoder(name_or_folder)
         return cls.start(encoder, tokenizer, prompts, channels)
 
     def adapt(self, task: Task, hidden: int | None = None) -> None:
@@ -153,20 +130,7 @@ class Uniqa(nn.Module):
         """Token ids (n, L), cut to the context length. Raises UserError for an empty text."""
         if self.tokenizer is None:
             raise UserError("this model has no tokenizer, so texts can't be encoded; give one to set_prompts")
-        if empty := [i for i, text in enumerate(texts) if not text.strip()]:
-            raise UserError(f"text {empty[0]} of {len(texts)} is empty")
-        text_config = self.encoder.config.text_config
-        # SigLIP was trained on, and reads its feature from, the end of the padding; CLIP never looks beyond its end.
-        padding = "max_length" if self.encoder.config.model_type == "siglip" else "longest"
-        length = text_config.max_position_embeddings
-        found = self.tokenizer(list(texts), padding=padding, truncation=True, max_length=length, return_tensors="pt")
-        tokens: Tensor = found["input_ids"]
-        if tokens.max() >= text_config.vocab_size:
-            raise UserError(
-                f"the tokenizer gives token {int(tokens.max())}, but the text encoder knows {text_config.vocab_size}; "
-                "it belongs to another encoder"
-            )
-        return tokens
+        return tokens_of(texts, self.tokenizer, self.encoder)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Features of texts, (n, `width`), not normalised."""
@@ -240,11 +204,9 @@ class Uniqa(nn.Module):
     def load(cls, folder: Path) -> Self:
         """Read a folder that `save` wrote; on the CPU, in evaluation mode. Raises UserError where it is not whole."""
         config = ModelConfig.read(folder)
-        kind = str(config.encoder.get("model_type"))
-        _check_kind(kind, str(folder))
+        encoder = make_encoder(config.encoder, str(folder))
         weights = read_weights(folder)
-        make_config, make_encoder = ENCODERS[kind]
-        model = cls(make_encoder(make_config.from_dict(config.encoder)), config)
+        model = cls(encoder, config)
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
@@ -283,28 +245,3 @@ class Uniqa(nn.Module):
 
 def _text_name(task: Task) -> str:
     return f"text_{task}"
-
-
-def _width(encoder: Any) -> int:
-    """Width of the features that pictures and texts share. Raises UserError where the two sides differ."""
-    config = encoder.config
-    if config.model_type == "clip":
-        return int(config.projection_dim)
-    picture, text = int(config.vision_config.hidden_size), int(config.text_config.projection_size)
-    if picture != text:
-        raise UserError(f"the encoder gives pictures {picture} features and texts {text}; both need the same width")
-    return picture
-
-
-def _check_kind(kind: str, where: str) -> None:
-    if kind not in ENCODERS:
-        raise UserError(f"the encoder in {where!r} is of type {kind!r}; allowed: {', '.join(ENCODERS)}")
-
-
-def _channels(name_or_folder: str | Path, kind: str) -> tuple[Channels, Channels]:
-    try:
-        found, _ = BaseImageProcessor.get_image_processor_dict(name_or_folder)
-    except OSError:  # a folder without a preprocessor config
-        return CHANNELS[kind]
-    mean, std = CHANNELS[kind]
-    return tuple(found.get("image_mean", mean)), tuple(found.get("image_std", std))

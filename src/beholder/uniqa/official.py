@@ -17,6 +17,7 @@ from beholder.scoring.onnx import sha256_of
 from beholder.task import LEVELS, Task
 from beholder.uniqa.folder import ModelConfig, TaskConfig
 from beholder.uniqa.head import Adapter
+from beholder.uniqa.hub import not_loaded, why_unreachable
 from beholder.uniqa.model import Uniqa
 from beholder.uniqa.names import IGNORED, check_names, sizes_of, to_transformers
 from beholder.uniqa.prompts import DEFAULT_GROUPS, prompts_of
@@ -141,11 +142,9 @@ def _load(file: Path) -> Any:
 
 
 def _read_tokenizer(name_or_folder: str) -> Any:
+    unreachable = why_unreachable(name_or_folder)
     try:
-        return AutoTokenizer.from_pretrained(name_or_folder)
+        return AutoTokenizer.from_pretrained(name_or_folder, local_files_only=unreachable is not None)
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"no tokenizer in {name_or_folder!r}: {reason} Without network access give --tokenizer a folder that "
-            f"holds the one of {TOKENIZER}."
-        ) from error
+        what = f"tokenizer (--tokenizer, that of {TOKENIZER})"
+        raise not_loaded(what, name_or_folder, unreachable, error) from error

@@ -21,10 +21,12 @@ from beholder.data.manifest import Manifest, read_manifest
 from beholder.errors import UserError
 from beholder.evaluate.result import RESULT_FILE, Result, read_result
 from beholder.evaluate.run import evaluate
-from beholder.uniqa.adapt import Learned, Material, Run, learn, predict, probe
+from beholder.uniqa.adapt import Learned, Run, learn
 from beholder.uniqa.config import AdaptRecipe, FewLabelRecipe, LearnConfig
 from beholder.uniqa.holdout import Rows, draw_labels, official_rows, random_rows, refuse_shared
+from beholder.uniqa.material import Material, predict
 from beholder.uniqa.model import Uniqa
+from beholder.uniqa.probe import probe
 
 SUMMARY_FILE = "summary.json"
 

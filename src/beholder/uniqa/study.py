@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, Literal
@@ -26,15 +24,17 @@ from beholder.data.manifest import Manifest, read_manifest
 from beholder.errors import UserError
 from beholder.evaluate.correlation import srcc
 from beholder.task import TASKS, Task
-from beholder.uniqa.adapt import Material, Run, predict
+from beholder.uniqa.adapt import Run
 from beholder.uniqa.config import LearnConfig, PretrainRecipe, StudyRecipe, TextsConfig
 from beholder.uniqa.crops import Pictures
 from beholder.uniqa.holdout import draw_labels, refuse_shared
+from beholder.uniqa.material import Material, predict
 from beholder.uniqa.model import Uniqa
 from beholder.uniqa.pretrain import nano_model, pretrain
 from beholder.uniqa.protocol import learned_scores
 from beholder.uniqa.study_texts import TEXT_FILES, write_texts
 from beholder.uniqa.texts import UnifiedSet, read_unified
+from beholder.uniqa.workers import run_jobs
 
 ARMS: dict[str, tuple[str, ...]] = {
     "unified": ("quality", "aesthetics", "purified"),
@@ -94,12 +94,9 @@ def run_study(
         refuse_shared({f"the {split} part": manifest.select(split) for split in SPLITS})
     write_texts(recipe, manifests, out / "texts")
     jobs = [(seed, arm) for seed in recipe.seeds for arm in arms if not _is_done(out, seed, arm)]
-    # Spawned, not forked: torch's threads do not survive a fork.
-    with ProcessPoolExecutor(recipe.processes, get_context("spawn"), _start, (recipe, out)) as pool:
-        waiting = {pool.submit(_run_here, seed, arm, out): f"seed {seed}, {arm}" for seed, arm in jobs}
-        for number, future in enumerate(as_completed(waiting), start=1):
-            future.result()
-            on_done(f"{waiting[future]}: done, {number} of {len(jobs)}")
+    done = run_jobs(_run_here, [(*job, out) for job in jobs], recipe.processes, _start, (recipe, out))
+    for number, (seed, arm, _) in enumerate(done, start=1):
+        on_done(f"seed {seed}, {arm}: done, {number} of {len(jobs)}")
     return read_rows(out, recipe)
 
 
