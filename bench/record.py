@@ -26,7 +26,6 @@ from rich.table import Table as ScreenTable
 from beholder.batch.files import replacing
 from beholder.batch.workers import usable_cpus
 from beholder.errors import UserError
-from beholder.scoring.card import CARD_FILE, Card
 from beholder.scoring.table import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -129,7 +128,7 @@ def caption(title: str, notes: Sequence[str]) -> str:
 
 def model_facts(model: str) -> dict[str, str]:
     """Name, version and hash of what is measured. Raises UserError where there is no such model."""
-    card = Card.read(resolve(model) / CARD_FILE)
+    card = resolve(model).card()
     return {"name": card.name, "version": card.version, "weights_sha256": card.weights_sha256}
 
 

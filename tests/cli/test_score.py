@@ -218,3 +218,10 @@ def test_ctrl_c_without_a_file_ends_with_130_and_one_line(tiny: str) -> None:
         assert run.stdout.read() == b""
     assert run.returncode == 130
     assert lines == ["beholder: stopped. Nothing is kept, since there is no -o to keep it in."]
+
+
+def test_reasons_are_refused_where_a_model_has_none(
+    tiny: str, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score(photos, "--model", tiny, "--explain") == 1
+    assert "model 'tiny' gives scores without reasons" in capsys.readouterr().err

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from tiny_model import tiny_model, write_tiny_checkpoint
+from tiny_model import LEVEL_VALUES, tiny_model, write_tiny_checkpoint
 
 from beholder.errors import UserError
 from beholder.scoring.card import Card
 from beholder.scoring.onnx import OnnxScorer, sha256_of
 from beholder.scoring.scorer import View
+from beholder.task import TASKS
 
 
 def copy(checkpoint: Path, folder: Path) -> Path:
@@ -25,43 +26,44 @@ def recard(folder: Path) -> None:
 
 
 def test_each_view_gets_five_probabilities_per_task_that_sum_to_1(checkpoint: Path, views: list[View]) -> None:
-    answers = OnnxScorer.from_folder(checkpoint).infer(views)
+    answers = OnnxScorer.from_folder(checkpoint).infer(views, TASKS)
     assert len(answers) == len(views)
-    for levels in answers:
-        assert set(levels) == {"quality", "aesthetics"}
-        for probabilities in levels.values():
-            assert probabilities.shape == (5,)
-            assert probabilities.dtype == np.float32
-            assert probabilities.sum() == pytest.approx(1, abs=1e-5)
+    for verdicts in answers:
+        assert set(verdicts) == {"quality", "aesthetics"}
+        for verdict in verdicts.values():
+            assert verdict.levels is not None
+            assert len(verdict.levels) == 5
+            assert sum(verdict.levels) == pytest.approx(1, abs=1e-5)
+            assert verdict.score == pytest.approx(np.dot(verdict.levels, LEVEL_VALUES))
 
 
 def test_answers_follow_the_pictures_and_not_their_neighbours(checkpoint: Path, views: list[View]) -> None:
     scorer = OnnxScorer.from_folder(checkpoint)
-    alone = [scorer.infer([view])[0] for view in views]
-    assert len({levels["quality"].tobytes() for levels in alone}) == len(views), "the views must differ to prove it"
+    alone = [scorer.infer([view], TASKS)[0] for view in views]
+    assert len({verdicts["quality"].levels for verdicts in alone}) == len(views), "the views must differ to prove it"
     order = np.random.default_rng(2).permutation(len(views))
-    shuffled = scorer.infer([views[i] for i in order])
-    same_size = scorer.infer([views[0]] * 8)
-    for i, levels in zip(order, shuffled, strict=True):
-        for task in levels:
-            np.testing.assert_allclose(levels[task], alone[i][task], rtol=0, atol=1e-5)
-    for levels in same_size:
-        np.testing.assert_allclose(levels["quality"], alone[0]["quality"], rtol=0, atol=1e-5)
+    shuffled = scorer.infer([views[i] for i in order], TASKS)
+    same_size = scorer.infer([views[0]] * 8, TASKS)
+    for i, verdicts in zip(order, shuffled, strict=True):
+        for task in TASKS:
+            np.testing.assert_allclose(verdicts[task].levels, alone[i][task].levels, rtol=0, atol=1e-5)
+    for verdicts in same_size:
+        np.testing.assert_allclose(verdicts["quality"].levels, alone[0]["quality"].levels, rtol=0, atol=1e-5)
 
 
 def test_the_number_of_threads_does_not_change_the_answer(checkpoint: Path, views: list[View]) -> None:
-    one, two = (OnnxScorer.from_folder(checkpoint, threads=n).infer(views) for n in (1, 2))
+    one, two = (OnnxScorer.from_folder(checkpoint, threads=n).infer(views, TASKS) for n in (1, 2))
     for a, b in zip(one, two, strict=True):
-        np.testing.assert_allclose(a["quality"], b["quality"], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(a["quality"].levels, b["quality"].levels, rtol=0, atol=1e-5)
 
 
 def test_no_views_give_no_answers(checkpoint: Path) -> None:
-    assert OnnxScorer.from_folder(checkpoint).infer([]) == []
+    assert OnnxScorer.from_folder(checkpoint).infer([], TASKS) == []
 
 
 def test_a_model_may_have_one_head(tmp_path: Path, views: list[View]) -> None:
     scorer = OnnxScorer.from_folder(write_tiny_checkpoint(tmp_path, tasks=["aesthetics"]))
-    assert set(scorer.infer(views[:1])[0]) == {"aesthetics"}
+    assert set(scorer.infer(views[:1], list(scorer.card.tasks))[0]) == {"aesthetics"}
 
 
 def test_the_card_decides_how_large_a_picture_is_looked_at(tmp_path: Path) -> None:
@@ -72,7 +74,7 @@ def test_the_card_decides_how_large_a_picture_is_looked_at(tmp_path: Path) -> No
 @pytest.mark.parametrize("view", [np.zeros((64, 64, 3), np.float32), np.zeros((64, 64), np.uint8)])
 def test_a_view_of_another_type_or_shape_is_refused(checkpoint: Path, view: View) -> None:
     with pytest.raises(ValueError, match=r"uint8 of shape \(height, width, 3\); got"):
-        OnnxScorer.from_folder(checkpoint).infer([view])
+        OnnxScorer.from_folder(checkpoint).infer([view], TASKS)
 
 
 def test_replaced_weights_are_refused_naming_both_digests(checkpoint: Path, tmp_path: Path) -> None:
@@ -146,9 +148,23 @@ def test_a_model_that_does_not_answer_with_probabilities_is_found_out(tmp_path: 
     softmax.op_type = "LpNormalization"
     scorer = OnnxScorer.from_folder(write_tiny_checkpoint(tmp_path, tasks=["quality"], model=model))
     with pytest.raises(UserError, match="5 probabilities that sum to 1"):
-        scorer.infer(views)
+        scorer.infer(views, ["quality"])
 
 
 def test_zero_threads_are_refused(checkpoint: Path) -> None:
     with pytest.raises(UserError, match="threads = 0"):
         OnnxScorer.from_folder(checkpoint, threads=0)
+
+
+def test_a_task_that_is_not_wanted_is_not_judged(checkpoint: Path, views: list[View]) -> None:
+    [verdicts] = OnnxScorer.from_folder(checkpoint).infer(views[:1], ["quality"])
+    assert set(verdicts) == {"quality"}
+
+
+def test_a_card_without_level_values_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_checkpoint(tmp_path, tasks=["quality"])
+    card = Card.read(folder / "card.json")
+    head = card.tasks["quality"].model_copy(update={"level_values": None})
+    card.model_copy(update={"tasks": {"quality": head}}).write(folder / "card.json")
+    with pytest.raises(UserError, match="a card without level_values"):
+        OnnxScorer.from_folder(folder)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from beholder.errors import UserError
+from beholder.scoring.engines import Checkpoint
 from beholder.scoring.table import DEFAULT, MODELS, resolve
 
 
@@ -15,8 +16,7 @@ def test_names_are_unique_and_the_default_is_one_of_them() -> None:
 
 
 def test_a_folder_with_a_card_is_a_model(checkpoint: Path) -> None:
-    assert resolve(checkpoint) == checkpoint
-    assert resolve(str(checkpoint)) == checkpoint
+    assert resolve(checkpoint) == resolve(str(checkpoint)) == Checkpoint(checkpoint)
 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:

@@ -19,7 +19,7 @@ from beholder.errors import UserError
 from beholder.scoring.card import Card
 from beholder.task import Task
 
-VERSION = 1
+VERSION = 2
 
 PARTS_SUFFIX = ".parts"
 PLAN_FILE = "plan.json"
@@ -131,6 +131,7 @@ def remove_parts(parts: Path) -> None:
 def check_same(planned: Plan, now: Plan, parts: Path) -> None:
     """Raise `UserError` where a resumed run would give other values than the planned one; inputs aside."""
     remedies = {"model": f"--model {planned.model}", "max_pixels": f"--max-pixels {planned.max_pixels}"}
+    remedies["preprocess"] = "the model and the options it was started with"
     remedies["tasks"] = f"--task {planned.tasks[0] if len(planned.tasks) == 1 else 'both'}"
     for field in fields(Plan):
         name, was, is_now = field.name, getattr(planned, field.name), getattr(now, field.name)

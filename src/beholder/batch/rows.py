@@ -20,6 +20,8 @@ SCHEMA = pa.schema(
         ("aesthetics", pa.float32()),
         ("quality_levels", _LEVEL_LIST),  # probabilities of bad, poor, fair, good, perfect
         ("aesthetics_levels", _LEVEL_LIST),
+        ("quality_reason", pa.string()),  # the model's own words; null where it was not asked for them
+        ("aesthetics_reason", pa.string()),
         ("width", pa.int32()),  # pixels, EXIF rotation applied
         ("height", pa.int32()),
         ("status", pa.string()),  # `ok` or what went wrong, see `beholder.imaging.status`
@@ -45,8 +47,8 @@ def rows_table(scores: Sequence[Score], card: Card) -> pa.Table:
     for name in SCHEMA.names:
         if name not in columns:
             columns[name] = [getattr(score, name) for score in scores]
-    columns["error"] = [_as_unicode(score.error) for score in scores]  # a message may quote the odd name
-    columns["note"] = [_as_unicode(score.note) for score in scores]
+    for name in ("quality_reason", "aesthetics_reason", "error", "note"):  # a message may quote the odd name
+        columns[name] = [_as_unicode(getattr(score, name)) for score in scores]
     return pa.table([pa.array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
 
 

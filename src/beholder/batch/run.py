@@ -15,7 +15,8 @@ from beholder.batch.workers import Crew, start_method, usable_cpus
 from beholder.errors import UserError
 from beholder.imaging.find import find_images
 from beholder.imaging.open import DEFAULT_MAX_PIXELS
-from beholder.scoring.card import CARD_FILE, Card
+from beholder.scoring.asked import Asked
+from beholder.scoring.card import Card
 from beholder.scoring.model import TaskChoice, tasks_of
 from beholder.scoring.table import DEFAULT, resolve
 
@@ -27,8 +28,6 @@ Inputs = str | Path | Sequence[str | Path]
 
 BATCH_SIZE = 8
 """Enough that handing over costs nothing (20 us a picture), few enough that memory stays small (0.8 MB a picture)."""
-
-TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,13 +87,15 @@ def score(
     workers: int | None = None,
     batch_size: int = BATCH_SIZE,
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    timeout_s: float = TIMEOUT_S,
+    timeout_s: float | None = None,
+    explain: bool = False,
+    allow_prompt_mismatch: bool = False,
     on_progress: OnProgress = lambda progress: None,
 ) -> Run:
     """Score pictures for quality and aesthetics, 0 to 100, higher is better; one row per picture, never a gap.
 
     The same picture and model give the same score, to 1e-5 in every level probability, whatever the batch size, the
-    order and the number of workers.
+    order and the number of workers. A model that names a number (`tatar:FOLDER`) states its own tolerance.
 
     `inputs` are files, folders (with what is below them if `recursive`), globs, `-` for a list on stdin, or tables
     with a path column. With `out` (.parquet, .csv or .jsonl) rows go to that file, memory doesn't grow with their
@@ -102,17 +103,26 @@ def score(
     `retry_failed` scores again what failed in an existing `out`, only those among `inputs` if given. `sort` orders
     the rows and needs them all in memory. `workers` processes (default: one per usable CPU) score `batch_size`
     pictures at a time. A picture with more than `max_pixels` gets status `too_large` before decoding, one that takes
-    longer than `timeout_s` gets `timeout`. `on_progress` is called after every picture and every finished shard.
+    longer than `timeout_s` (default: the engine's, 30 for small models) gets `timeout`. `explain` asks the model for a
+    reason with each score, `allow_prompt_mismatch` lets it be asked with other prompts than it was trained with.
+    `on_progress` is called after every picture and every finished shard.
 
     Raises `UserError` (a ValueError) for anything a person can put right: nothing to score, an unknown model, an
     `out` that exists or that another run is writing, a run to resume that was started with other settings.
     """
-    folder = resolve(model)
-    card = Card.read(folder / CARD_FILE)
+    checkpoint = resolve(model, Asked(explain, allow_prompt_mismatch))
+    engine, card = checkpoint.engine, checkpoint.card()
+    if engine.one_process and workers not in (None, 1):
+        raise UserError(f"--workers {workers}: {card.name} is held by one process. Try a larger --batch-size instead")
     settings = Settings(
-        folder, card, tasks_of(card, task), max_pixels, usable_cpus() if workers is None else workers,
-        batch_size, timeout_s, on_progress,
-    )  # fmt: skip
+        card=card,
+        tasks=tasks_of(card, task),
+        max_pixels=max_pixels,
+        workers=workers if workers is not None else 1 if engine.one_process else usable_cpus(),
+        batch_size=batch_size,
+        timeout_s=engine.timeout_s if timeout_s is None else timeout_s,
+        on_progress=on_progress,
+    )
     if sort is not None:
         check_sort(sort)
     if resume + retry_failed + overwrite > 1:
@@ -121,8 +131,8 @@ def score(
         raise UserError("--resume, --retry-failed and --overwrite need the file they are about: give it with -o")
     out = None if out is None else _writable(Path(out))
     paths = _find(inputs, recursive)
-    job = Job(folder, settings.tasks, max_pixels)
-    with Crew(job, workers=settings.workers, batch_size=batch_size, timeout_s=timeout_s) as crew:
+    job = Job(checkpoint, settings.tasks, max_pixels)
+    with Crew(job, workers=settings.workers, batch_size=batch_size, timeout_s=settings.timeout_s) as crew:
         if not (resume or retry_failed):  # those know only later how much is left
             crew.start(len(paths), start_method())
         # Only now, because it imports pyarrow: the workers load the model in the meantime.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from beholder.batch.summary import OnProgress
 from beholder.errors import UserError
@@ -15,8 +14,6 @@ from beholder.task import Task
 class Settings:
     """Checked when it is made. Raises `UserError` for a number out of range."""
 
-    folder: Path
-    """Checkpoint folder of the model."""
     card: Card
     tasks: tuple[Task, ...]
     max_pixels: int
@@ -32,4 +29,4 @@ class Settings:
             if (value := getattr(self, name)) < 1:
                 raise UserError(f"--{name.replace('_', '-')} {value}: allowed are whole numbers from 1")
         if not self.timeout_s > 0:
-            raise UserError(f"--timeout {self.timeout_s:g}: allowed are seconds above 0; the default is 30")
+            raise UserError(f"--timeout {self.timeout_s:g}: allowed are seconds above 0")

@@ -5,20 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
-from pathlib import Path
 from threading import Thread
 from typing import Protocol
 
 from beholder.errors import UserError
-from beholder.imaging.open import Picture, open_image
-from beholder.imaging.status import ImageError
-from beholder.scoring.model import score_of
-from beholder.scoring.score import Score
-from beholder.scoring.scorer import Scorer
+from beholder.scoring.engines import Checkpoint
+from beholder.scoring.model import score_pictures
 from beholder.task import Task
 
 IDLE = -(1 << 40)
@@ -41,8 +36,7 @@ class Stage(Protocol):
 class Job:
     """What a worker has to know before the first picture."""
 
-    folder: Path
-    """Checkpoint folder."""
+    checkpoint: Checkpoint
     tasks: tuple[Task, ...]
     max_pixels: int
     """A larger picture is refused before decoding."""
@@ -63,36 +57,19 @@ def work(pipe: Connection, stage: Stage, job: Job) -> None:
 
 
 def _answer(pipe: Connection, stage: Stage, job: Job) -> None:
-    from beholder.scoring.onnx import OnnxScorer  # here, because the parent reads this module and runs no model
+    def on_stage(number: int) -> None:
+        stage.value = number
 
-    scorer = OnnxScorer.from_folder(job.folder, threads=1)
+    scorer = job.checkpoint.open()
     while True:
         stage.value = IDLE
         try:
             paths = pipe.recv()
         except EOFError:
             return
-        scores = score_paths(paths, scorer, job, stage)
+        scores = score_pictures(paths, scorer, job.tasks, max_pixels=job.max_pixels, on_stage=on_stage)
         stage.value = IDLE
         pipe.send((scorer.device, scores))
-
-
-def score_paths(paths: Sequence[str], scorer: Scorer, job: Job, stage: Stage) -> list[Score]:
-    """Open and score pictures, in order; one that can't be opened becomes a score with its `status` and `error`."""
-    scores: list[Score | None] = [None] * len(paths)
-    pictures: dict[int, Picture] = {}
-    for i, path in enumerate(paths):
-        stage.value = i
-        try:
-            pictures[i] = open_image(path, fit=scorer.fit, max_pixels=job.max_pixels)
-        except ImageError as error:
-            scores[i] = Score(path=path, status=error.status, error=str(error))
-    stage.value = -len(pictures) or IDLE
-    answers = scorer.infer([picture.rgb for picture in pictures.values()]) if pictures else []
-    for (i, picture), levels in zip(pictures.items(), answers, strict=True):
-        wanted = {task: levels[task] for task in job.tasks}
-        scores[i] = score_of(wanted, scorer.card, picture, paths[i])
-    return [score for score in scores if score is not None]
 
 
 def _end_with_parent() -> None:

@@ -10,12 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from beholder.batch.run import BATCH_SIZE
 from beholder.cli.score_progress import show_progress
 from beholder.evaluate.bootstrap import Estimate
 from beholder.evaluate.predictions import FILE_SUFFIXES
 from beholder.evaluate.result import PREDICTIONS_FILE, RESULT_FILE, Part, Result
 from beholder.evaluate.run import evaluate as run_evaluate
 from beholder.evaluate.tables import METRIC_TITLES
+from beholder.scoring.table import split_name
 
 WIDTH = 200
 """Columns a table may take. Numbers stay whole; where a terminal is narrower, it folds the line."""
@@ -24,7 +26,9 @@ WIDTH = 200
 def evaluate(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="A model's name or folder, or a .parquet or .csv file of predictions."),
+        typer.Argument(
+            metavar="MODEL", help="A model's name, its folder, tatar:FOLDER, or a .parquet or .csv file of predictions."
+        ),
     ],
     manifest: Annotated[
         Path, typer.Argument(metavar="MANIFEST", help="A manifest's folder, or its CSV or Parquet file.")
@@ -38,6 +42,15 @@ def evaluate(
         bool, typer.Option("--lower-is-better", help="In a file of predictions, a low number means a good picture.")
     ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that score. Default: one per CPU.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures that a process gets at once.")] = BATCH_SIZE,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Have the model reason first; for tatar, and how its results are reported."),
+    ] = False,
+    allow_prompt_mismatch: Annotated[
+        bool,
+        typer.Option("--allow-prompt-mismatch", help="Ask with other prompts than the model learned with; for tatar."),
+    ] = False,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples behind each interval.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
 ) -> None:
@@ -45,7 +58,7 @@ def evaluate(
 
     Writes predictions.parquet and result.json.
     """
-    folder = out or _default_folder(model, manifest, split)
+    folder = out or _default_folder(model, manifest, split, explain)
     with show_progress(sys.stderr) as on_progress:
         result = run_evaluate(
             model,
@@ -55,6 +68,9 @@ def evaluate(
             split=split,
             lower_is_better=lower_is_better,
             workers=workers,
+            batch_size=batch_size,
+            explain=explain,
+            allow_prompt_mismatch=allow_prompt_mismatch,
             resamples=resamples,
             seed=seed,
             on_progress=on_progress,
@@ -65,13 +81,12 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _default_folder(model: str, manifest: Path, split: str | None) -> Path:
-    source = Path(model)
+def _default_folder(model: str, manifest: Path, split: str | None, explain: bool) -> Path:
+    _, source = split_name(model)
     name = source.stem if source.suffix.lower() in FILE_SUFFIXES else source.resolve().name
     data = manifest.resolve()
-    return Path("results") / "-".join(
-        [name, data.name if data.is_dir() else data.parent.name, *([split] if split else [])]
-    )
+    parts = [name, data.name if data.is_dir() else data.parent.name, split, "explained" if explain else None]
+    return Path("results") / "-".join(part for part in parts if part)
 
 
 def print_result(console: Console, result: Result) -> None:

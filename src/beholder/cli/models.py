@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from beholder.scoring.card import CARD_FILE, Card
+from beholder.scoring.card import CARD_FILE, Card, TaskCard
 from beholder.scoring.table import DEFAULT, MODELS, resolve
 from beholder.task import LEVELS
 
@@ -31,7 +31,7 @@ def list_models() -> None:
             table.add_row(row.name, "", "missing", row.summary)
             continue
         card = Card.read(row.folder / CARD_FILE)
-        table.add_row(row.name, ", ".join(card.tasks), _size(row.folder / card.weights_file), row.summary)
+        table.add_row(row.name, ", ".join(card.tasks), _size(row.folder, card), row.summary)
     console = Console(highlight=False)
     console.print(table)
     console.print(f"\nMore about one: beholder models show {DEFAULT}", soft_wrap=True)
@@ -43,24 +43,22 @@ def show_model(
     as_json: Annotated[bool, typer.Option("--json", help="The whole card as JSON, for programs.")] = False,
 ) -> None:
     """Show what a model's numbers mean, what it was trained on, its measured accuracy, its limits and licences."""
-    folder = resolve(model)
-    card = Card.read(folder / CARD_FILE)
+    checkpoint = resolve(model)
+    card = checkpoint.card()
     if as_json:
         typer.echo(json.dumps(card.model_dump(mode="json"), indent=2))
         return
-    print_card(Console(highlight=False, markup=False), card, folder)
+    print_card(Console(highlight=False, markup=False), card, checkpoint.folder)
 
 
 def print_card(console: Console, card: Card, folder: Path) -> None:
     """Print a card for a person, most important first."""
-    weights = folder / card.weights_file
     _section(console, f"{card.name} {card.version} ({card.engine})", card.description)
     _section(console, "What the numbers mean", "Every score runs from 0 to 100, higher is better.")
     for task, head in card.tasks.items():
         low, high = head.native_range
-        values = ", ".join(f"{word} = {value:g}" for word, value in zip(LEVELS, head.level_values, strict=True))
         learnt = f"Learnt from ratings of {low:g} to {high:g}: {', '.join(head.trained_on)}."
-        _section(console, f"  {task}", head.meaning, learnt, f"The mean of five levels: {values}.", indent=4)
+        _section(console, f"  {task}", head.meaning, learnt, _how_scored(head), indent=4)
     _section(console, "What the model sees", card.preprocess)
     _section(console, "Training", card.training)
     if card.measured:
@@ -71,7 +69,15 @@ def print_card(console: Console, card: Card, folder: Path) -> None:
         _section(console, "Limits", *card.limits)
     licences = {"code": CODE_LICENCE, "weights": card.weights_licence, "data": card.data_licence}
     _section(console, "Licences", *(f"{what + ':':<8} {licence}" for what, licence in licences.items()))
-    _section(console, "File", str(weights), _size(weights), f"sha256 {card.weights_sha256}")
+    weights = str(folder / card.weights_file)
+    _section(console, "File", weights, _size(folder, card), f"sha256 {card.weights_sha256}")
+
+
+def _how_scored(head: TaskCard) -> str:
+    if head.level_values is None:
+        return "The number that the model names."
+    values = ", ".join(f"{word} = {value:g}" for word, value in zip(LEVELS, head.level_values, strict=True))
+    return f"The mean of five levels: {values}."
 
 
 def _section(console: Console, title: str, *lines: str, indent: int = 2) -> None:
@@ -97,5 +103,6 @@ def _accuracy(card: Card) -> Table:
     return table
 
 
-def _size(weights: Path) -> str:
-    return f"{weights.stat().st_size / 1e6:.1f} MB" if weights.is_file() else "missing"
+def _size(folder: Path, card: Card) -> str:
+    n_bytes = sum(file.stat().st_size for file in folder.glob(card.weights_file))
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes else "missing"

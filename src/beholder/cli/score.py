@@ -15,7 +15,7 @@ import typer
 # threads could not be forked (`beholder.batch.workers.start_method`). NumPy's library starts them when it is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from beholder.batch.run import BATCH_SIZE, TIMEOUT_S
+from beholder.batch.run import BATCH_SIZE
 from beholder.batch.run import score as score_pictures
 from beholder.batch.sort import SortKey
 from beholder.batch.summary import Summary
@@ -42,7 +42,9 @@ def score(
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Write all rows to a .parquet, .csv or .jsonl file."),
     ] = None,
-    model: Annotated[str, typer.Option(metavar="NAME_OR_FOLDER", help="See: beholder models list.")] = DEFAULT,
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="A name, see: beholder models list; a folder; or tatar:FOLDER.")
+    ] = DEFAULT,
     task: Annotated[Literal["quality", "aesthetics", "both"], typer.Option(help="What to score.")] = "both",
     sort: Annotated[
         str | None,
@@ -62,13 +64,26 @@ def score(
     ] = "1%",
     recursive: Annotated[bool, typer.Option(help="Look into folders inside folders.")] = True,
     workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Processes; one per CPU core if not given.", show_default=False)
+        int | None,
+        typer.Option(metavar="N", help="Processes; one per CPU core if not given, or 1 for tatar.", show_default=False),
     ] = None,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Pictures that a worker gets at once.")] = BATCH_SIZE,
     max_pixels: Annotated[
         int, typer.Option(metavar="N", help="A larger picture is refused before it is decoded.")
     ] = DEFAULT_MAX_PIXELS,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Time limit of one picture.")] = TIMEOUT_S,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Time limit of one picture; 30 if not given, or 600 for tatar.", show_default=False
+        ),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Have the model reason first, and keep its words; for tatar.")
+    ] = False,
+    allow_prompt_mismatch: Annotated[
+        bool,
+        typer.Option("--allow-prompt-mismatch", help="Ask with other prompts than the model learned with; for tatar."),
+    ] = False,
     explain_model: Annotated[
         bool, typer.Option("--explain-model", help="Say what the numbers mean and how accurate they are, and stop.")
     ] = False,
@@ -102,6 +117,8 @@ def score(
                 batch_size=batch_size,
                 max_pixels=max_pixels,
                 timeout_s=timeout,
+                explain=explain,
+                allow_prompt_mismatch=allow_prompt_mismatch,
                 on_progress=on_progress,
             )
     except KeyboardInterrupt:
@@ -113,11 +130,11 @@ def score(
 
         from beholder.cli.score_table import print_table
 
-        print_table(run.table, Console(highlight=False, markup=False, emoji=False))
+        print_table(run.table, Console(highlight=False, markup=False, emoji=False), reasons=explain)
     elif out is None:
         from beholder.cli.score_plain import print_plain
 
-        print_plain(run.table, sys.stdout)
+        print_plain(run.table, sys.stdout, reasons=explain)
         sys.stdout.flush()
     _print_end(run.summary, out)
     return TOO_MANY_FAILED if run.summary.n_failed > allowed(run.summary.n_total) else 0

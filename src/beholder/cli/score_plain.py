@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def print_plain(rows: pa.Table, stream: TextIO) -> None:
-    """All rows as tab-separated lines under a header: path, scores, status, error."""
-    stream.write("\t".join(("path", *TASKS, "status", "error")) + "\n")
-    for batch in rows.select(["path", *TASKS, "status", "error"]).to_batches(max_chunksize=1000):
+def print_plain(rows: pa.Table, stream: TextIO, *, reasons: bool = False) -> None:
+    """All rows as tab-separated lines under a header: path, scores, status, error, and `reasons` if wanted."""
+    texts = ["error", *(f"{task}_reason" for task in TASKS if reasons)]
+    columns = ["path", *TASKS, "status", *texts]
+    stream.write("\t".join(columns) + "\n")
+    for batch in rows.select(columns).to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
             scores = ["" if row[task] is None else f"{row[task]:.2f}" for task in TASKS]
-            cells = (printable(row["path"]), *scores, row["status"], printable(row["error"] or ""))
+            cells = (printable(row["path"]), *scores, row["status"], *(printable(row[name] or "") for name in texts))
             stream.write("\t".join(cells) + "\n")

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -26,8 +27,8 @@ _TRACK = "grey23"
 Row = dict[str, Any]
 
 
-def print_table(rows: pa.Table, console: Console) -> None:
-    """Scored pictures in the order of `rows` with a bar per score, failed ones below with their reasons."""
+def print_table(rows: pa.Table, console: Console, *, reasons: bool = False) -> None:
+    """Scored pictures in the order of `rows` with a bar per score, `reasons` if wanted, and failed ones below."""
     tasks = [task for task in TASKS if rows[task].null_count < len(rows)]
     scored = rows.filter(pc.equal(rows["status"], "ok"))
     failed = rows.filter(pc.not_equal(rows["status"], "ok"))
@@ -47,8 +48,21 @@ def print_table(rows: pa.Table, console: Console) -> None:
             table.add_row(Text(name), *(_bar(row[task]) for task in tasks))
         console.print(table)
         console.print()
+    if reasons:
+        print_reasons(scored, folder, console)
     if len(failed):
         print_failed(failed, folder, console)
+
+
+def print_reasons(scored: pa.Table, folder: str, console: Console) -> None:
+    """What the model said of each picture that the table shows."""
+    for row in _ends(scored):
+        said = [(task, row[f"{task}_reason"]) for task in TASKS if row[f"{task}_reason"]] if row else []
+        if row and said:
+            console.print(Text(printable(row["path"].removeprefix(folder)), style="bold"))
+            for task, reason in said:
+                console.print(Padding(Text.assemble((f"{task}: ", "dim"), printable(reason)), (0, 0, 0, 2)))
+            console.print()
 
 
 def print_failed(failed: pa.Table, folder: str, console: Console) -> None:

@@ -27,6 +27,8 @@ class Predictions:
 
     model: str
     weights_sha256: str | None
+    preprocess: str | None
+    """What the model saw and how it was asked; None for predictions of another tool."""
     pred: list[float | None]
     """As the model gave it, finite; None where it failed."""
     status: list[str]
@@ -34,15 +36,34 @@ class Predictions:
     error: list[str | None]
 
 
-def predict(model: str | Path, manifest: Manifest, workers: int | None, on_progress: OnProgress) -> Predictions:
+def predict(
+    model: str | Path,
+    manifest: Manifest,
+    *,
+    workers: int | None,
+    batch_size: int,
+    explain: bool,
+    allow_prompt_mismatch: bool,
+    on_progress: OnProgress,
+) -> Predictions:
     """Score the pictures of a manifest through the same pipeline that `beholder score` runs."""
     paths = manifest.paths()
-    table = score(paths, model=model, task=manifest.task, workers=workers, on_progress=on_progress).table
+    table = score(
+        paths,
+        model=model,
+        task=manifest.task,
+        workers=workers,
+        batch_size=batch_size,
+        explain=explain,
+        allow_prompt_mismatch=allow_prompt_mismatch,
+        on_progress=on_progress,
+    ).table
     if len(table) != len(paths):
         raise RuntimeError(f"{len(table)} rows for {len(paths)} pictures; scoring must keep one row per input")
     return _from_columns(
         model=table["model"][0].as_py(),
         weights_sha256=table["weights_sha256"][0].as_py(),
+        preprocess=table["preprocess"][0].as_py(),
         pred=table[manifest.task].to_pylist(),
         status=table["status"].to_pylist(),
         error=table["error"].to_pylist(),
@@ -52,10 +73,10 @@ def predict(model: str | Path, manifest: Manifest, workers: int | None, on_progr
 def read_predictions_file(path: Path, manifest: Manifest) -> Predictions:
     """Predictions of any tool: a Parquet or CSV file with `path` and a column called after the manifest's task.
 
-    `path` is written as in the manifest, or absolute. Optional columns `status`, `error`, `model` and `weights_sha256`
-    are those of `beholder score -o`. A picture that the file does not have gets status `missing`; an empty or
-    non-finite prediction gets `no_score`. Raises UserError where a column is missing, a path is there twice, or no
-    path matches.
+    `path` is written as in the manifest, or absolute. Optional columns `status`, `error`, `model`, `weights_sha256`
+    and `preprocess` are those of `beholder score -o`. A picture that the file does not have gets status `missing`; an
+    empty or non-finite prediction gets `no_score`. Raises UserError where a column is missing, a path is there twice,
+    or no path matches.
     """
     table = _read(path)
     for needed in ("path", manifest.task):
@@ -83,10 +104,13 @@ def read_predictions_file(path: Path, manifest: Manifest) -> Predictions:
         values = table[name].to_pylist() if name in table.column_names else [otherwise] * len(given)
         return [None if row is None else values[row] for row in rows]
 
-    models, weights = ({value for value in column(name, None) if value} for name in ("model", "weights_sha256"))
+    models, weights, how = (
+        {value for value in column(name, None) if value} for name in ("model", "weights_sha256", "preprocess")
+    )
     return _from_columns(
         model=models.pop() if len(models) == 1 else path.stem,
         weights_sha256=weights.pop() if len(weights) == 1 else None,
+        preprocess=how.pop() if len(how) == 1 else None,
         pred=column(manifest.task, None),
         status=["missing" if row is None else status for row, status in zip(rows, column("status", "ok"), strict=True)],
         error=column("error", None),
@@ -103,7 +127,12 @@ def _read(path: Path) -> pa.Table:
 
 
 def _from_columns(
-    model: str, weights_sha256: str | None, pred: list[Any], status: list[str], error: list[str | None]
+    model: str,
+    weights_sha256: str | None,
+    preprocess: str | None,
+    pred: list[Any],
+    status: list[str],
+    error: list[str | None],
 ) -> Predictions:
     values: list[float | None] = []
     statuses: list[str] = []
@@ -115,4 +144,4 @@ def _from_columns(
         usable = said == "ok" and value is not None and math.isfinite(value)
         values.append(float(value) if usable else None)
         statuses.append("no_score" if said == "ok" and not usable else said)
-    return Predictions(model, weights_sha256, values, statuses, error)
+    return Predictions(model, weights_sha256, preprocess, values, statuses, error)

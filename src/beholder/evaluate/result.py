@@ -58,6 +58,8 @@ class Result(Part):
     model: str
     weights_sha256: str | None
     """None for predictions of another tool."""
+    preprocess: str | None = None
+    """What the model saw of a picture and how it was asked; None for predictions of another tool."""
     task: Task
     manifest: str
     manifest_sha256: str

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from beholder.batch.run import BATCH_SIZE
 from beholder.batch.summary import OnProgress
 from beholder.data.columns import SPLITS
 from beholder.data.manifest import Manifest, read_manifest
@@ -19,6 +20,7 @@ from beholder.errors import UserError
 from beholder.evaluate.bootstrap import bootstrap
 from beholder.evaluate.predictions import FILE_SUFFIXES, Predictions, predict, read_predictions_file
 from beholder.evaluate.result import PREDICTIONS, Part, Result
+from beholder.scoring.table import resolve
 from beholder.task import ScoreRange
 
 ALL = "all"
@@ -39,6 +41,9 @@ def evaluate(
     split: str | None = None,
     lower_is_better: bool = False,
     workers: int | None = None,
+    batch_size: int = BATCH_SIZE,
+    explain: bool = False,
+    allow_prompt_mismatch: bool = False,
     resamples: int = 1000,
     seed: int = 0,
     on_progress: OnProgress = lambda progress: None,
@@ -48,7 +53,8 @@ def evaluate(
     `model` is a model's name or folder, or a `.parquet` or `.csv` file of predictions, whose direction the caller
     declares with `lower_is_better`. `split` may be left out only where the manifest has a single one. `by` names a
     manifest column: each of its values gets its own numbers. Groups are resampled whole where the manifest was split
-    by group, rows otherwise. Raises UserError for arguments that don't fit the manifest.
+    by group, rows otherwise. `workers`, `batch_size`, `explain` and `allow_prompt_mismatch` are those of
+    `beholder.score`. Raises UserError for arguments that don't fit the manifest.
     """
     whole = manifest if isinstance(manifest, Manifest) else read_manifest(Path(manifest))
     split = _chosen_split(whole, split)
@@ -57,7 +63,22 @@ def evaluate(
     is_file = Path(model).suffix.lower() in FILE_SUFFIXES
     if lower_is_better and not is_file:
         raise UserError(f"--lower-is-better is for a file of predictions; {model} declares its own direction")
-    found = read_predictions_file(Path(model), rows) if is_file else predict(model, rows, workers, on_progress)
+    if explain and is_file:
+        raise UserError(f"--explain is for a model; {model} is a file of predictions")
+    runtimes: tuple[str, ...] = ()
+    if is_file:
+        found = read_predictions_file(Path(model), rows)
+    else:
+        runtimes = resolve(model).engine.runtimes
+        found = predict(
+            model,
+            rows,
+            workers=workers,
+            batch_size=batch_size,
+            explain=explain,
+            allow_prompt_mismatch=allow_prompt_mismatch,
+            on_progress=on_progress,
+        )
     groups = rows.groups() if "group" in rows.table.column_names and rows.split_by != "row" else None
     table = _table(rows, found, groups, parts)
 
@@ -73,6 +94,7 @@ def evaluate(
         **dict(overall),
         model=found.model,
         weights_sha256=found.weights_sha256,
+        preprocess=found.preprocess,
         task=rows.task,
         manifest=rows.name,
         manifest_sha256=whole.sha256,
@@ -85,7 +107,7 @@ def evaluate(
         resamples=resamples,
         seed=seed,
         versions={"python": platform.python_version()}
-        | {package: version(package) for package in ("beholder", "numpy", "scipy", "onnxruntime")},
+        | {package: version(package) for package in ("beholder", "numpy", "scipy", *runtimes)},
     )
     return result.write(out, table)
 

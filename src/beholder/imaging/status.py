@@ -6,10 +6,11 @@ from typing import Literal, get_args
 
 from beholder.errors import UserError
 
-Status = Literal["ok", "unreadable", "unsupported", "too_large", "too_small", "timeout", "crashed"]
+Status = Literal["ok", "unreadable", "unsupported", "too_large", "too_small", "timeout", "crashed", "unparsed"]
 """`unreadable`: missing, no permission, empty, truncated or damaged. `unsupported`: not a picture format we read.
 `too_large`: more pixels than `max_pixels`, refused before decoding. `too_small`: a side under 32 px.
-`timeout`: took longer than the time limit. `crashed`: the decoder took its process down with it."""
+`timeout`: took longer than the time limit. `crashed`: the decoder took its process down with it.
+`unparsed`: the picture was looked at, but the model's answer holds no score."""
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 

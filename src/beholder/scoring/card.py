@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from beholder.errors import UserError
+from beholder.scoring.asked import SCORES_ONLY, Asked
 from beholder.task import Task
 
 CARD_FILE = "card.json"
@@ -40,9 +41,9 @@ class TaskCard(BaseModel):
 
     meaning: str
     """One sentence a photographer understands."""
-    level_values: tuple[float, float, float, float, float]
+    level_values: tuple[float, float, float, float, float] | None = None
     """What bad, poor, fair, good, perfect are worth: the score is their mean under the level probabilities, cut to
-    [0, 100]. Values that a model has learnt may lie outside, and need not rise."""
+    [0, 100]. Values that a model has learnt may lie outside, and need not rise. None where it names the number."""
     native_range: tuple[float, float]
     """Range of the ratings it was trained on."""
     trained_on: tuple[str, ...]
@@ -50,8 +51,9 @@ class TaskCard(BaseModel):
 
     @model_validator(mode="after")
     def _levels_tell_apart(self) -> Self:
-        if not all(map(isfinite, self.level_values)) or len(set(self.level_values)) == 1:
-            raise ValueError(f"level_values = {self.level_values}; they must be finite numbers, and not all the same")
+        values = self.level_values
+        if values is not None and (not all(map(isfinite, values)) or len(set(values)) == 1):
+            raise ValueError(f"level_values = {values}; they must be finite numbers, and not all the same")
         return self
 
 
@@ -79,7 +81,7 @@ class Card(BaseModel):
     limits: tuple[str, ...] = ()
     """What it does badly."""
     weights_file: str = Field(pattern=r"^[^/\\]+$")
-    """File name of the weights, beside the card."""
+    """File name of the weights, beside the card; a glob pattern where an engine has several files of them."""
     weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
     @classmethod
@@ -97,3 +99,14 @@ class Card(BaseModel):
     def write(self, path: Path) -> None:
         """Write the card as JSON that a person can read; `Card.read` gives back an equal card."""
         path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def read_card(folder: Path, asked: Asked) -> Card:
+    """The card of a folder with one ONNX file. Raises `UserError` as `Card.read`, and for anything that is `asked`."""
+    card = Card.read(folder / CARD_FILE)
+    if asked != SCORES_ONLY:
+        raise UserError(
+            f"model {card.name!r} gives scores without reasons and is asked with no prompt, so --explain and "
+            "--allow-prompt-mismatch are not for it. Try --model tatar:FOLDER, a model that reasons"
+        )
+    return card

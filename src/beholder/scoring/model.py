@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args, overload
 
@@ -13,28 +14,39 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from beholder.errors import UserError
-from beholder.imaging.open import Picture, open_image
+from beholder.imaging.open import DEFAULT_MAX_PIXELS, Picture, open_image
 from beholder.imaging.status import ImageError
+from beholder.scoring.asked import Asked
 from beholder.scoring.card import Card
 from beholder.scoring.score import Score
-from beholder.scoring.scorer import Levels, Scorer
+from beholder.scoring.scorer import Scorer, Verdict, Verdicts
 from beholder.scoring.table import DEFAULT, resolve
-from beholder.task import Task
+from beholder.task import TASKS, Task
 
 Source = str | Path | Image.Image | NDArray[np.uint8]
 """One picture: a path, a PIL image, or an array as `beholder.imaging.open.open_image` takes it."""
 
 TaskChoice = Literal["quality", "aesthetics", "both"]
 
+AT_ONCE = 8
+"""Pictures of a list that are judged together."""
 
-def load(model: str | Path = DEFAULT, *, threads: int = 1) -> Model:
-    """A model by name or from a checkpoint folder, ready to score on `threads` CPU threads.
 
-    Raises UserError (a ValueError) for an unknown name or a damaged folder.
+def load(
+    model: str | Path = DEFAULT,
+    *,
+    threads: int | None = None,
+    explain: bool = False,
+    allow_prompt_mismatch: bool = False,
+) -> Model:
+    """A model by name, from a checkpoint folder, or `tatar:FOLDER`, ready to score.
+
+    `threads` are those of the CPU; if not given, 1 for a small model and as many as torch takes for a large one.
+    `explain` asks for a reason in words with each score, `allow_prompt_mismatch` lets a model be asked with other
+    prompts than those it was trained with. Raises UserError (a ValueError) for an unknown name, a damaged folder, or
+    reasons asked of a model that has none.
     """
-    from beholder.scoring.onnx import OnnxScorer  # `beholder score` reads this module without running a model itself
-
-    return Model(OnnxScorer.from_folder(resolve(model), threads=threads))
+    return Model(resolve(model, Asked(explain, allow_prompt_mismatch)).open(threads))
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,24 +70,20 @@ class Model:
         """Score one picture, or each of several in order.
 
         A single picture that can't be scored raises ImageError. In a list it becomes a Score with `status` and
-        `error` set and no numbers, so that the answer is always as long as the list. For whole folders and files of
-        results see `beholder.score`. Raises UserError for a task that the model has no head for.
+        `error` set, so that the answer is always as long as the list. For whole folders and files of results see
+        `beholder.score`. Raises UserError for a task that the model has no head for.
         """
         tasks = tasks_of(self.card, task)
         if isinstance(source, str | os.PathLike | Image.Image | np.ndarray):
-            return self._score_one(source, tasks)
-        return [self._score_or_reason(each, tasks) for each in source]
-
-    def _score_one(self, source: Source, tasks: tuple[Task, ...]) -> Score:
-        picture = open_image(source, fit=self.scorer.fit)
-        [levels] = self.scorer.infer([picture.rgb])
-        return score_of({task: levels[task] for task in tasks}, self.card, picture, path_of(source))
-
-    def _score_or_reason(self, source: Source, tasks: tuple[Task, ...]) -> Score:
-        try:
-            return self._score_one(source, tasks)
-        except ImageError as error:
-            return Score(path=path_of(source), status=error.status, error=str(error))
+            [score] = score_pictures([source], self.scorer, tasks)
+            if score.status != "ok":
+                raise ImageError(score.status, score.error or "")
+            return score
+        scores: list[Score] = []
+        sources = iter(source)
+        while some := list(islice(sources, AT_ONCE)):
+            scores += score_pictures(some, self.scorer, tasks)
+        return scores
 
     def __repr__(self) -> str:
         heads = ", ".join(self.card.tasks)
@@ -99,28 +107,54 @@ def tasks_of(card: Card, choice: TaskChoice) -> tuple[Task, ...]:
     return (choice,)
 
 
-def score_of(levels: Levels, card: Card, picture: Picture, path: str | None) -> Score:
-    """Level probabilities as scores from 0 to 100: their mean under the card's `level_values`, in float64.
+def score_pictures(
+    sources: Sequence[Source],
+    scorer: Scorer,
+    tasks: Sequence[Task],
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    on_stage: Callable[[int], None] = lambda stage: None,
+) -> list[Score]:
+    """Open pictures, judge those that can be opened together, and give a score for each, in order.
 
-    A task that is missing from `levels` stays None.
+    One that can't be opened becomes a score with its `status` and `error`. `on_stage` is told what is going on: `i`
+    before picture `i` is opened, `-n` before `n` opened pictures are judged.
     """
+    scores: dict[int, Score] = {}
+    pictures: dict[int, Picture] = {}
+    for i, source in enumerate(sources):
+        on_stage(i)
+        try:
+            pictures[i] = open_image(source, fit=scorer.fit, max_pixels=max_pixels)
+        except ImageError as error:
+            scores[i] = Score(path=path_of(source), status=error.status, error=str(error))
+    if pictures:
+        on_stage(-len(pictures))
+        found = scorer.infer([picture.rgb for picture in pictures.values()], tasks)
+        for (i, picture), verdicts in zip(pictures.items(), found, strict=True):
+            scores[i] = score_of(verdicts, picture, path_of(sources[i]))
+    return [scores[i] for i in range(len(sources))]
 
-    def expected(task: Task) -> float | None:
-        if task not in levels:
-            return None
-        mean = np.dot(levels[task].astype(np.float64), card.tasks[task].level_values)
-        return float(np.clip(mean, 0.0, 100.0))  # float32 probabilities can sum to a hair above 1
 
-    def probabilities(task: Task) -> tuple[float, ...] | None:
-        return tuple(levels[task].tolist()) if task in levels else None
+def score_of(verdicts: Verdicts, picture: Picture, path: str | None) -> Score:
+    """A picture's verdicts as one score. A task that is missing stays None.
 
+    Where an answer is no score the status is `unparsed`; what the model said of the other task is kept.
+    """
+    nothing = Verdict(None)
+    quality, aesthetics = (verdicts.get(task, nothing) for task in TASKS)
+    failures = [f"{task}: {verdict.failure}" for task, verdict in verdicts.items() if verdict.failure is not None]
     return Score(
-        quality=expected("quality"),
-        aesthetics=expected("aesthetics"),
-        quality_levels=probabilities("quality"),
-        aesthetics_levels=probabilities("aesthetics"),
+        quality=quality.score,
+        aesthetics=aesthetics.score,
+        quality_levels=quality.levels,
+        aesthetics_levels=aesthetics.levels,
+        quality_reason=quality.reason,
+        aesthetics_reason=aesthetics.reason,
         path=path,
         width=picture.width,
         height=picture.height,
+        status="unparsed" if failures else "ok",
+        error="; ".join(failures) or None,
         note=picture.note,
     )

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from beholder.errors import UserError
 from beholder.imaging.fit import Fit
-from beholder.scoring.card import CARD_FILE, Card
-from beholder.scoring.scorer import Levels, View
+from beholder.scoring.asked import Asked
+from beholder.scoring.card import CARD_FILE, Card, read_card
+from beholder.scoring.scorer import Verdict, Verdicts, View
 from beholder.task import LEVELS, Task
 
 INPUT = "rgb"
@@ -64,28 +66,45 @@ class OnnxScorer:
         _check_contract(session, card, weights)
         return cls(card=card, fit=Fit(area=card.fit_area), device="cpu", session=session)
 
-    def infer(self, views: Sequence[View]) -> list[Levels]:
-        """Level probabilities of each view, in order. Views may differ in size.
+    def infer(self, views: Sequence[View], tasks: Sequence[Task]) -> list[Verdicts]:
+        """Scores and level probabilities of each view, in order. Views may differ in size.
 
         Views run one by one: on a CPU a batch of 8 measured no faster than 8 single runs, at twice the memory,
         and so a score can't depend on what else is in the batch, not even in the last bit.
         """
-        return [self._infer_one(view) for view in views]
+        return [self._infer_one(view, tasks) for view in views]
 
-    def _infer_one(self, view: View) -> Levels:
+    def _infer_one(self, view: View, tasks: Sequence[Task]) -> Verdicts:
         if view.dtype != np.uint8 or view.ndim != 3 or view.shape[2] != 3:
             raise ValueError(f"a view is uint8 of shape (height, width, 3); got {view.dtype} of shape {view.shape}")
-        tasks: list[Task] = list(self.card.tasks)
-        outputs = self.session.run(tasks, {INPUT: view[np.newaxis]})
-        levels: Levels = {}
+        outputs = self.session.run(list(tasks), {INPUT: view[np.newaxis]})
+        verdicts: Verdicts = {}
         for task, output in zip(tasks, outputs, strict=True):
             if output.shape != (1, len(LEVELS)) or not abs(output.sum() - 1.0) < 1e-3:  # NaN fails this too
                 raise UserError(
                     f"model {self.card.name!r} answered {output.tolist()} for {task}; "
                     f"it must give {len(LEVELS)} probabilities that sum to 1. The model is broken: export it again."
                 )
-            levels[task] = output[0]
-        return levels
+            values = self.card.tasks[task].level_values
+            assert values is not None, "checked at loading"
+            verdicts[task] = Verdict(expected_score(output[0], values), levels=tuple(output[0].tolist()))
+        return verdicts
+
+
+def open_scorer(folder: Path, asked: Asked, threads: int | None) -> OnnxScorer:
+    """The scorer of a checkpoint folder, by default on one thread; nothing may be `asked` of it."""
+    read_card(folder, asked)
+    return OnnxScorer.from_folder(folder, threads=1 if threads is None else threads)
+
+
+def expected_score(levels: NDArray[np.float32], values: Sequence[float]) -> float:
+    """Mean of the level values under (5,) level probabilities, in float64, cut to 0 to 100.
+
+    >>> expected_score(np.array([0, 0, 0.5, 0.5, 0], np.float32), (0, 25, 50, 75, 100))
+    62.5
+    """
+    mean = np.dot(levels.astype(np.float64), values)
+    return float(np.clip(mean, 0.0, 100.0))  # float32 probabilities can sum to a hair above 1
 
 
 def sha256_of(path: Path) -> str:
@@ -149,6 +168,8 @@ def _check_contract(session: ort.InferenceSession, card: Card, weights: Path) ->
     if inputs[0].type != "tensor(uint8)" or not free or shape[3] != 3:
         raise refuse(f"the input {shown}", allowed)
 
+    if any(head.level_values is None for head in card.tasks.values()):
+        raise refuse("a card without level_values", "those of each task on its card")
     outputs = session.get_outputs()
     if {node.name for node in outputs} != set(card.tasks):
         raise refuse(

@@ -21,6 +21,10 @@ class Score:
     """Probability of bad, poor, fair, good, perfect; sums to 1."""
     aesthetics_levels: tuple[float, ...] | None = None
     """Probability of bad, poor, fair, good, perfect; sums to 1."""
+    quality_reason: str | None = None
+    """Why, in the model's words; None where it was not asked, or gives none."""
+    aesthetics_reason: str | None = None
+    """Why, in the model's words; None where it was not asked, or gives none."""
     path: str | None = None
     """Where the picture came from; None for one given as pixels."""
     width: int | None = None
@@ -57,7 +61,9 @@ class Score:
                 f'<div style="width:14px;height:{round(24 * p)}px;background:#4a7"></div></td>'
                 for word, p in zip(LEVELS, levels or (), strict=False)
             )
-            rows.append(f"<tr><td>{name}</td><td><b>{value:.1f}</b> / 100</td>{bars}</tr>")
+            reason = self.quality_reason if name == "quality" else self.aesthetics_reason
+            words = f"<td>{escape(reason)}</td>" if reason else ""
+            rows.append(f"<tr><td>{name}</td><td><b>{value:.1f}</b> / 100</td>{bars}{words}</tr>")
         return f"<div>{title}</div><table>{''.join(rows)}</table>"
 
     def _scores(self) -> list[tuple[str, float]]:
