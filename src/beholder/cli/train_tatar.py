@@ -1,0 +1,51 @@
+"""`beholder train tatar-sft`: rationales and scores in, a model that scores with reasons out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+
+from beholder.errors import UserError
+from beholder.tatar.config import RunConfig, SftRecipe
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, e.g. recipes/tatar/sft-tiny.yaml.")]
+Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the run; a stopped run in it goes on.")]
+
+AnyRecipe = TypeVar("AnyRecipe", bound=RunConfig)
+
+
+def tatar_sft(recipe_file: RecipeFile, out: Out = None) -> None:
+    """Teach a multimodal LLM to score with reasons: supervised fine-tuning on rationales and scores."""
+    recipe = read_tatar_recipe(recipe_file, SftRecipe)
+    try:
+        from beholder.tatar.sft import train_sft
+    except ModuleNotFoundError as error:
+        raise _not_installed(error) from error
+    console = Console(highlight=False, markup=False, stderr=True)
+    folder = train_sft(recipe, out or Path("runs/tatar") / recipe.name, on_ready=console.print)
+    console.print(f"The model is in {folder}. Use it: beholder score PICTURES --model tatar:{folder}", soft_wrap=True)
+
+
+def read_tatar_recipe(file: Path, kind: type[AnyRecipe]) -> AnyRecipe:
+    """A checked recipe. Raises UserError naming the field that is wrong."""
+    if not file.is_file():
+        raise UserError(f"{file} is not a file; recipes are in recipes/tatar/")
+    try:
+        return kind.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(key) for key in first["loc"]) or "the recipe"
+        raise UserError(f"{file}: {where}: {first['msg']} (it is {str(first['input'])[:80]!r})") from None
+
+
+def _not_installed(error: ModuleNotFoundError) -> Exception:
+    if (error.name or "").startswith("beholder"):
+        return error
+    return UserError(f"training needs {error.name}, which is not installed. Try: pip install 'beholder[tatar]'")

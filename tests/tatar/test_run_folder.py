@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import pytest
+
+from beholder.errors import UserError
+from beholder.tatar.run_folder import claim, last_whole_checkpoint
+
+FACTS = {"recipe": {"batch": 8, "lora": None}, "data": {"toy": 1}}
+
+
+def test_the_same_run_goes_on_and_another_is_refused(tmp_path: Path):
+    claim(tmp_path / "run", FACTS)
+    claim(tmp_path / "run", FACTS)
+    changed = {**FACTS, "recipe": {"batch": 16, "lora": None}}
+    with pytest.raises(UserError, match=r"recipe\.batch was 8 and is 16"):
+        claim(tmp_path / "run", changed)
+    with pytest.raises(UserError, match=r"data\.more was None and is 2"):
+        claim(tmp_path / "run", {**FACTS, "data": {"toy": 1, "more": 2}})
+
+
+def test_the_last_whole_checkpoint_is_found_and_torn_ones_are_gone(tmp_path: Path):
+    assert last_whole_checkpoint(tmp_path) is None
+    for step, state in ((9, "{}"), (10, "{}"), (11, '{"global'), (12, None)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if state is not None:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+    assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-9"]
