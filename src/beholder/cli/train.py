@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
-from beholder.cli.train_tatar import tatar_sft
+from beholder.cli.train_tatar import tatar_grpo, tatar_sft
 from beholder.cli.train_uniqa import uniqa
 from beholder.data.columns import Split
 from beholder.data.manifest import Manifest, read_manifest
@@ -29,6 +29,7 @@ MEASURED = ("srcc", "plcc_raw")
 app = typer.Typer()
 app.command("uniqa")(uniqa)
 app.command("tatar-sft")(tatar_sft)
+app.command("tatar-grpo")(tatar_grpo)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, e.g. recipes/mini/cpu.yaml.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the run; a stopped run in it goes on.")]

@@ -1,4 +1,4 @@
-"""`beholder train tatar-sft`: rationales and scores in, a model that scores with reasons out."""
+"""`beholder train tatar-sft` and `tatar-grpo`: rationales and scores in, a model that scores with reasons out."""
 
 from __future__ import annotations
 
@@ -28,6 +28,19 @@ def tatar_sft(recipe_file: RecipeFile, out: Out = None) -> None:
         raise _not_installed(error) from error
     console = Console(highlight=False, markup=False, stderr=True)
     folder = train_sft(recipe, out or Path("runs/tatar") / recipe.name, on_ready=console.print)
+    console.print(f"The model is in {folder}. Use it: beholder score PICTURES --model tatar:{folder}", soft_wrap=True)
+
+
+def tatar_grpo(recipe_file: RecipeFile, out: Out = None) -> None:
+    """Let a multimodal LLM that scores with reasons learn from rewards of its own answers (GRPO)."""
+    try:
+        from beholder.tatar.grpo import train_grpo
+        from beholder.tatar.grpo_config import GrpoRecipe
+    except ModuleNotFoundError as error:
+        raise _not_installed(error) from error
+    recipe = read_tatar_recipe(recipe_file, GrpoRecipe)
+    console = Console(highlight=False, markup=False, stderr=True)
+    folder = train_grpo(recipe, out or Path("runs/tatar") / recipe.name, on_ready=console.print)
     console.print(f"The model is in {folder}. Use it: beholder score PICTURES --model tatar:{folder}", soft_wrap=True)
 
 

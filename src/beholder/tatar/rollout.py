@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import torch
@@ -22,9 +23,11 @@ def generate_shared(model: Any, inputs: Mapping[str, Tensor], group: int, config
     `inputs`: what the processor makes of the prompts, padded on the left: (n, L) `input_ids`, `attention_mask` and so
     on, and the pixels. Returns (n * group, T) int64 token ids without the prompt; after an end token comes padding.
     """
+    grouped = copy(config)
+    grouped.num_return_sequences = group
     inner: nn.Module = model.get_base_model() if hasattr(model, "get_base_model") else model  # below a LoRA wrapper
     with torch.no_grad(), _first_forward_per_group(inner, len(inputs["input_ids"]) * group, group):
-        tokens: Tensor = model.generate(**inputs, generation_config=config, num_return_sequences=group)
+        tokens: Tensor = model.generate(**inputs, generation_config=grouped)
     return tokens[:, inputs["input_ids"].shape[1] :]
 
 

@@ -1,0 +1,53 @@
+"""Recipes of `beholder train tatar-grpo`; defaults are those of our spec, section 6."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from beholder.tatar.config import RunConfig, Strict
+from beholder.tatar.variants import REWARDS
+
+
+class SamplingConfig(Strict):
+    """How completions are drawn."""
+
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    """0 draws from all tokens; the released code draws from 50."""
+    max_tokens: int = Field(default=512, ge=1)
+    """Of a completion; one that is longer is cut there and counts as unparsed."""
+
+
+class GrpoRecipe(RunConfig):
+    """Group relative policy optimisation with task-conditioned rewards.
+
+    `model` is the `model` folder of an SFT run, or any image-text-to-text model.
+    """
+
+    rewards: str = "beholder"
+    """A preset, or what is left of ours when one idea is taken out: see `variants.REWARDS`."""
+    pictures: int = Field(default=16, ge=2)
+    """Of one optimiser step, over all devices: half of each task where there are both."""
+    group: int = Field(default=8, ge=2)
+    """Completions per picture."""
+    device_batch: int = Field(default=8, ge=1)
+    """Completions per device whose graph is in memory at once."""
+    steps: int = Field(default=1000, ge=1)
+    warmup_steps: int = Field(default=10, ge=0)
+    """Steps in which the learning rate rises; after them it falls in a straight line to 0."""
+    beta: float = Field(default=0.001, ge=0)
+    """Weight of the KL divergence from the model at the start; 0 keeps no such model in memory."""
+    clip: float = Field(default=0.2, gt=0)
+    """Probability ratios beyond 1 - clip and 1 + clip give no gradient."""
+    loss: Literal["completion", "token"] = "completion"
+    """Mean over the tokens of each completion, then over completions; or over all tokens of the step."""
+    sampling: SamplingConfig = SamplingConfig()
+
+    @model_validator(mode="after")
+    def _known_rewards(self) -> Self:
+        if self.rewards not in REWARDS:
+            raise ValueError(f"rewards = {self.rewards!r}; known are {', '.join(REWARDS)}")
+        return self

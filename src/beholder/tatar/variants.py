@@ -1,0 +1,41 @@
+"""The rewards that runs are compared by: the presets, and what is left of ours when one idea is taken out (section 10).
+
+The ablation grid itself, rows of SFT and GRPO settings, is `ablation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from beholder.task import Task
+from beholder.tatar.ranking import thurstone
+from beholder.tatar.rewards import PRESETS, Completion, Preset, Term, ranked, window
+
+_OURS = PRESETS["beholder"]
+_GAUSSIAN, *_REST = _OURS.quality
+_THURSTONE = Term("thurstone", ranked(thurstone), compares=True)
+
+
+def swapped_length(completions: Sequence[Completion]) -> list[float]:
+    """Our length shaping with the window of the other task: for rationales that are swapped too."""
+    other: Mapping[Task, Task] = {"quality": "aesthetics", "aesthetics": "quality"}
+    return [-1.0 if c.score is None else window(c.n_words, other[c.task]) - 1 for c in completions]
+
+
+def _without_length(terms: Sequence[Term]) -> tuple[Term, ...]:
+    return tuple(term for term in terms if term.name != "length")
+
+
+def _swapped(terms: Sequence[Term]) -> tuple[Term, ...]:
+    return tuple(replace(term, reward=swapped_length) if term.name == "length" else term for term in terms)
+
+
+REWARDS: Mapping[str, Preset] = {
+    **PRESETS,
+    "score_only": replace(_OURS, aesthetics=(_GAUSSIAN, *_REST)),
+    "rank_only": replace(_OURS, quality=(_THURSTONE, *_REST)),
+    "no_length": Preset(_without_length(_OURS.quality), _without_length(_OURS.aesthetics), _OURS.scope),
+    "swapped": Preset(_swapped(_OURS.quality), _swapped(_OURS.aesthetics), _OURS.scope),
+}
+"""By the name that a recipe gives. `beholder` is the task-conditioned reward that the others are compared with."""
