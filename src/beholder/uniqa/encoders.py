@@ -33,7 +33,10 @@ def read_encoder(name_or_folder: str | Path) -> tuple[Encoder, Any, tuple[Channe
     Raises UserError if there is no such encoder, or if it is of another kind.
     """
     unreachable = why_unreachable(name_or_folder)
-    where: dict[str, Any] = {"pretrained_model_name_or_path": name_or_folder, "local_files_only": unreachable is not None}
+    where: dict[str, Any] = {
+        "pretrained_model_name_or_path": name_or_folder,
+        "local_files_only": unreachable is not None,
+    }
     try:
         kind = AutoConfig.from_pretrained(**where).model_type
         _check_kind(kind, str(name_or_folder))

@@ -57,6 +57,7 @@ def convert(
         check_names(state, sizes)
     except UserError as error:
         raise UserError(f"{str(backbone)!r} can't be converted: {error}") from None
+    known = _read_tokenizer(tokenizer)  # before the work, for it may be out of reach
     if round_fp16:
         state = rounded(state)
     encoder = CLIPModel(sizes.config())
@@ -75,7 +76,7 @@ def convert(
         weights_licence=LICENCE,
         source_sha256={path.name: sha256_of(path) for path in sources},
     )
-    model = Uniqa(encoder, config, _read_tokenizer(tokenizer)).eval()
+    model = Uniqa(encoder, config, known).eval()
     if head is not None:
         model.adapters[task].load_state_dict(head[0].state_dict())
         model.levels[task].data.copy_(head[1])
