@@ -48,3 +48,9 @@ def test_the_stored_table_is_of_these_rewards_and_predictors():
     table = json.loads(STORED.read_text())["table"]
     assert table["columns"] == ["reward", *PREDICTORS]
     assert [row[0] for row in table["rows"]] == list(REWARDS)
+
+
+def test_an_anchor_sees_the_bias_that_ranking_does_not():
+    biased, good = (signal("total of anchored, aesthetics", predictor) for predictor in ("biased", "good"))
+    assert biased.mean < good.mean - 0.1
+    assert biased.agreement > signal("total of beholder, aesthetics", "biased").agreement + 0.05

@@ -22,9 +22,9 @@ from scipy.stats import spearmanr
 
 from beholder.batch.files import replacing
 from beholder.task import Task
-from beholder.tatar import rewards
+from beholder.tatar import rewards, variants
 from beholder.tatar.ranking import rank_official, thurstone, thurstone_official
-from beholder.tatar.rewards import PRESETS, Completion, Reward, ranked
+from beholder.tatar.rewards import Completion, Reward, ranked
 
 Values = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, Values], Values]
@@ -77,9 +77,9 @@ def alone(reward: Reward) -> Reward:
     return per_picture
 
 
-def total(preset: str) -> Reward:
-    """The totals of a preset, each picture on its own device."""
-    return lambda completions: rewards.reward(completions, PRESETS[preset]).total.tolist()
+def total(name: str) -> Reward:
+    """The totals that a recipe gets under a name, each picture on its own device."""
+    return lambda completions: rewards.reward(completions, variants.REWARDS[name]).total.tolist()
 
 
 REWARDS: Mapping[str, tuple[Task, Reward]] = {
@@ -97,6 +97,7 @@ REWARDS: Mapping[str, tuple[Task, Reward]] = {
     "total of released_code, aesthetics": ("aesthetics", total("released_code")),
     "total of beholder, quality": ("quality", total("beholder")),
     "total of beholder, aesthetics": ("aesthetics", total("beholder")),
+    "total of anchored, aesthetics": ("aesthetics", total("anchored")),
 }
 
 

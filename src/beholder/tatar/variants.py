@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from beholder.task import Task
 from beholder.tatar.ranking import thurstone
-from beholder.tatar.rewards import PRESETS, Completion, Preset, Term, ranked, window
+from beholder.tatar.rewards import PRESETS, Completion, Preset, Term, gaussian, ranked, window
 
 _OURS = PRESETS["beholder"]
 _GAUSSIAN, *_REST = _OURS.quality
@@ -21,6 +21,11 @@ def swapped_length(completions: Sequence[Completion]) -> list[float]:
     """Our length shaping with the window of the other task: for rationales that are swapped too."""
     other: Mapping[Task, Task] = {"quality": "aesthetics", "aesthetics": "quality"}
     return [-1.0 if c.score is None else window(c.n_words, other[c.task]) - 1 for c in completions]
+
+
+def aesthetics_anchor(completions: Sequence[Completion]) -> list[float]:
+    """Gaussian score reward of aesthetics, alpha 2: ranking alone does not see a bias that all pictures share."""
+    return [gaussian(c.score, c.target, 2.0) for c in completions]
 
 
 def _without_length(terms: Sequence[Term]) -> tuple[Term, ...]:
@@ -35,6 +40,7 @@ REWARDS: Mapping[str, Preset] = {
     **PRESETS,
     "score_only": replace(_OURS, aesthetics=(_GAUSSIAN, *_REST)),
     "rank_only": replace(_OURS, quality=(_THURSTONE, *_REST)),
+    "anchored": replace(_OURS, aesthetics=(*_OURS.aesthetics, Term("anchor", aesthetics_anchor, weight=0.25))),
     "no_length": Preset(_without_length(_OURS.quality), _without_length(_OURS.aesthetics), _OURS.scope),
     "swapped": Preset(_swapped(_OURS.quality), _swapped(_OURS.aesthetics), _OURS.scope),
 }
