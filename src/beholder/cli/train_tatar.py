@@ -67,7 +67,8 @@ def read_tatar_recipe(file: Path, kind: type[AnyRecipe]) -> AnyRecipe:
     except yaml.YAMLError as error:
         raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()
+        first = next((found for found in errors if found["type"] != "string_type"), errors[0])  # of a name or sizes
         where = ".".join(str(key) for key in first["loc"]) or "the recipe"
         raise UserError(f"{file}: {where}: {first['msg']} (it is {str(first['input'])[:80]!r})") from None
 

@@ -61,7 +61,7 @@ def load(
     base = str(json.loads(adapter.read_bytes())["base_model_name_or_path"]) if adapter.is_file() else name
     _check_kind(base)
     processor = load_processor(name, pixels)
-    weights = _weights(base, dtype)
+    weights = load_weights(base, dtype)
     if adapter.is_file():
         from peft import PeftModel
 
@@ -87,6 +87,20 @@ def load_processor(model: str, pixels: tuple[int, int] | None = None) -> Any:
     if pixels is not None:
         limit_pixels(processor, pixels)
     return processor
+
+
+def load_weights(model: str, dtype: torch.dtype | Literal["auto"]) -> Any:
+    """A model with all its weights, by folder or hub name. Raises UserError as `load`."""
+    try:
+        found: Any = AutoModelForImageTextToText.from_pretrained(
+            model, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _not_loaded(model, error) from error
+    loaded, info = found
+    if missing := sorted(info["missing_keys"]):  # transformers would go on with random numbers in their place
+        raise UserError(f"{model!r} lacks {len(missing)} of its weights: {_first(missing)}; get or make it again")
+    return loaded
 
 
 def limit_pixels(processor: Any, pixels: tuple[int, int]) -> None:
@@ -134,19 +148,6 @@ def _check_kind(model: str) -> None:
         raise _not_loaded(model, error) from error
     if type(config) not in AutoModelForImageTextToText._model_mapping:
         raise UserError(f"{model!r} is a {config.model_type}, not a vision-language model. {_ALLOWED}")
-
-
-def _weights(model: str, dtype: torch.dtype | Literal["auto"]) -> Any:
-    try:
-        found: Any = AutoModelForImageTextToText.from_pretrained(
-            model, dtype=dtype, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise _not_loaded(model, error) from error
-    loaded, info = found
-    if missing := sorted(info["missing_keys"]):  # transformers would go on with random numbers in their place
-        raise UserError(f"{model!r} lacks {len(missing)} of its weights: {_first(missing)}; get or make it again")
-    return loaded
 
 
 def _first(names: Sequence[str]) -> str:

@@ -1,8 +1,8 @@
 """Supervised fine-tuning on rationales and scores, on TRL's `SFTTrainer` (TATAR, section 5 of our spec).
 
-The trainer is used as it is. Its collator pads prompts on the left and answers on the right whatever the tokenizer's
-side, and labels the answer alone, up to and with the end-of-turn token. Ours are the order of examples, which is drawn
-beforehand, and the checks before the first step.
+The trainer is used as it is, but for how a stopped run finds its weights again (`resume`). Its collator pads prompts on
+the left and answers on the right whatever the tokenizer's side, and labels the answer alone, up to and with the
+end-of-turn token. Ours are the order of examples, which is drawn beforehand, and the checks before the first step.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from beholder.tatar.folder import LearnedFrom, Loaded, Record, load, save
 from beholder.tatar.mixing import Draw, mix
 from beholder.tatar.picture import fit_of, open_picture
 from beholder.tatar.prompts import PROMPTS
+from beholder.tatar.resume import Resumed
 from beholder.tatar.run_folder import claim, last_whole_checkpoint
 from beholder.tatar.tiny import TinyConfig, make_tiny
 
@@ -95,6 +96,10 @@ def start(recipe: SftRecipe, material: Material, out: Path) -> Loaded:
     return load(model, dtype=torch.bfloat16 if frozen_in_half else torch.float32, pixels=recipe.pixels)
 
 
+class _Trainer(Resumed, SFTTrainer):  # type: ignore[misc]
+    """TRL's, with the weights of its checkpoint."""
+
+
 def trainer_arguments(recipe: SftRecipe, n_draws: int, out: Path) -> SFTConfig:
     """The recipe as TRL takes it, with checkpoints in `out`. Raises UserError where the batch does not divide."""
     steps = n_draws // recipe.batch
@@ -140,7 +145,7 @@ def make_trainer(recipe: SftRecipe, base: Loaded, material: Material, arguments:
     the end-of-turn token.
     """
     _check_length(base, material.examples)
-    trainer = SFTTrainer(
+    trainer = _Trainer(
         model=base.model,
         args=arguments,
         train_dataset=as_dataset(material, base),
