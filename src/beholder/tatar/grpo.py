@@ -1,4 +1,5 @@
-"""GRPO on TRL's `GRPOTrainer` (TATAR, section 6 of our spec), used as it is: what is ours goes in from outside.
+"""GRPO on TRL's `GRPOTrainer` (TATAR, section 6 of our spec), used as it is but for how a stopped run finds its weights
+again (`resume`): what is ours goes in from outside.
 
 - The data set is the whole schedule of `layout`, so the trainer does not shuffle; a picture is decoded once per step.
 - One reward function gathers the completions of all devices and rewards them together (`grpo_reward`).
@@ -21,7 +22,6 @@ import numpy as np
 import torch
 from datasets import Dataset
 from PIL import Image
-from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.grpo_config import GRPOConfig
@@ -36,7 +36,8 @@ from beholder.tatar.grpo_reward import GatheredReward
 from beholder.tatar.layout import Layout, Place, Pool, check, schedule
 from beholder.tatar.picture import fit_of, open_picture
 from beholder.tatar.prompts import PROMPTS
-from beholder.tatar.rollout import generate_shared
+from beholder.tatar.resume import Resumed
+from beholder.tatar.rollout import encode, end_tokens, generate_shared, up_to_end
 from beholder.tatar.run_folder import claim, last_whole_checkpoint
 from beholder.tatar.sft import CHECKPOINTS, MODEL, adapters
 from beholder.tatar.tiny import TinyConfig
@@ -169,10 +170,10 @@ def trainer_arguments(recipe: GrpoRecipe, out: Path) -> GRPOConfig:
 
 def make_trainer(recipe: GrpoRecipe, base: Loaded, asked: Asked, arguments: GRPOConfig) -> GRPOTrainer:
     """A trainer ready to run. Nothing is learned yet."""
-    reward = GatheredReward(REWARDS[recipe.rewards], _ends(base), device=arguments.process_index)
+    reward = GatheredReward(REWARDS[recipe.rewards], end_tokens(base), device=arguments.process_index)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="You are using 'rollout_func'")  # experimental, held by our tests
-        return GRPOTrainer(
+        return _Trainer(
             model=base.model,
             reward_funcs=[reward],
             args=arguments,
@@ -210,6 +211,10 @@ def as_dataset(asked: Asked, base: Loaded) -> Dataset:
     return Dataset.from_dict({"place": range(len(asked.places))}).with_transform(rows)
 
 
+class _Trainer(Resumed, GRPOTrainer):  # type: ignore[misc]
+    """TRL's, with the weights of its checkpoint."""
+
+
 class _SeedOfStep(TrainerCallback):
     """Samples of a step depend on no step before it but through the weights."""
 
@@ -224,14 +229,7 @@ class _SeedOfStep(TrainerCallback):
 def _rollout(chats: list[Any], trainer: Any) -> dict[str, Any]:
     """Completions of this device's prompts, each of which stands there `group` times in a row."""
     group = trainer.num_generations
-    inputs = trainer.processing_class.apply_chat_template(
-        chats[::group],
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        processor_kwargs={"padding": True},
-    ).to(trainer.accelerator.device)
+    inputs = encode(trainer.processing_class, chats[::group]).to(trainer.accelerator.device)
     with unwrap_model_for_generation(
         trainer.model_wrapped, trainer.accelerator, generation_kwargs=trainer.generation_kwargs
     ) as model:
@@ -239,20 +237,9 @@ def _rollout(chats: list[Any], trainer: Any) -> dict[str, Any]:
     asked = [ids[mask.bool()].tolist() for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True)]
     return {
         "prompt_ids": [ids for ids in asked for _ in range(group)],
-        "completion_ids": [_up_to_end(row, trainer.eos_token_ids) for row in tokens],
+        "completion_ids": [up_to_end(row, trainer.eos_token_ids) for row in tokens],
         "logprobs": None,  # those of another sampler; the trainer's own model is the sampler here
     }
-
-
-def _up_to_end(tokens: Tensor, ends: Sequence[int]) -> list[int]:
-    ids: list[int] = tokens.tolist()
-    return ids[: next((place + 1 for place, token in enumerate(ids) if token in ends), len(ids))]
-
-
-def _ends(base: Loaded) -> list[int]:
-    """Tokens that end a completion: the tokenizer's, and what the model declares."""
-    declared = base.model.generation_config.eos_token_id
-    return [base.processor.tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])]
 
 
 def _start(recipe: GrpoRecipe) -> Loaded:

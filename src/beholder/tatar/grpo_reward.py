@@ -48,10 +48,9 @@ class GatheredReward:
         """Total rewards of this device's completions, in their order; the columns are those of `grpo.as_dataset`."""
         here = []
         for place, (chat, ids) in enumerate(zip(completions, completion_ids, strict=True)):
-            text = chat[0]["content"]
-            found = read(text, cut=not ids or ids[-1] not in self.end_tokens)
+            found = read(chat[0]["content"], cut=not ids or ids[-1] not in self.end_tokens)
             about = (task[place], dataset[place], picture[place], float(target[place]))
-            words = (found.n_words, len(text.split()))
+            words = (found.n_words, len(chat[0]["content"].split()))
             here.append((Completion(*about, found.score, *words, self.device), found))
         gathered: list[tuple[Completion, Reading]] = gather_object(here)
         everything, readings = [c for c, _ in gathered], [found for _, found in gathered]

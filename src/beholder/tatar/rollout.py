@@ -7,7 +7,7 @@ Sampling sees the same numbers in the same order as without sharing, so the same
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig
+
+from beholder.tatar.folder import Loaded
 
 
 def generate_shared(model: Any, inputs: Mapping[str, Tensor], group: int, config: GenerationConfig) -> Tensor:
@@ -29,6 +31,30 @@ def generate_shared(model: Any, inputs: Mapping[str, Tensor], group: int, config
     with torch.no_grad(), _first_forward_per_group(inner, len(inputs["input_ids"]) * group, group):
         tokens: Tensor = model.generate(**inputs, generation_config=grouped)
     return tokens[:, inputs["input_ids"].shape[1] :]
+
+
+def up_to_end(tokens: Tensor, ends: Collection[int]) -> list[int]:
+    """A row of token ids up to and with its first end token; all of them where it has none."""
+    ids: list[int] = tokens.tolist()
+    return ids[: next((place + 1 for place, token in enumerate(ids) if token in ends), len(ids))]
+
+
+def end_tokens(loaded: Loaded) -> list[int]:
+    """Tokens that end a completion: the tokenizer's, and those that the model declares."""
+    declared = loaded.model.generation_config.eos_token_id
+    return [loaded.processor.tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])]
+
+
+def encode(processor: Any, chats: Sequence[Any]) -> Any:
+    """Chats that hold their pictures as the model takes them, padded on the left, up to the model's turn."""
+    return processor.apply_chat_template(
+        list(chats),
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        processor_kwargs={"padding": True},
+    )
 
 
 @contextmanager
