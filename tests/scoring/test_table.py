@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from beholder.errors import UserError
-from beholder.scoring.engines import Checkpoint
+from beholder.scoring.engines import ENGINES, Checkpoint
 from beholder.scoring.table import DEFAULT, MODELS, resolve
 
 
@@ -29,3 +30,19 @@ def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
 def test_a_folder_without_a_card_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"it has no card\.json"):
         resolve(tmp_path)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_an_engine_names_exists(name: str) -> None:
+    for text in (ENGINES[name].card, ENGINES[name].scorer):
+        module, _, function = text.partition(":")
+        assert callable(getattr(import_module(module), function))
+
+
+def test_an_engine_is_named_before_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "tatar.json").touch()
+    assert resolve(f"tatar:{tmp_path}") == Checkpoint(tmp_path, "tatar")
+    with pytest.raises(UserError, match=rf"one of another engine\. Try tatar:{tmp_path}"):
+        resolve(tmp_path)
+    with pytest.raises(UserError, match="no folder 'nowhere'"):
+        resolve("tatar:nowhere")

@@ -134,7 +134,8 @@ def score(
     job = Job(checkpoint, settings.tasks, max_pixels)
     with Crew(job, workers=settings.workers, batch_size=batch_size, timeout_s=settings.timeout_s) as crew:
         if not (resume or retry_failed):  # those know only later how much is left
-            crew.start(len(paths), start_method())
+            # A large engine brings libraries with threads and devices of their own, which want a fresh process.
+            crew.start(len(paths), "spawn" if engine.one_process else start_method())
         # Only now, because it imports pyarrow: the workers load the model in the meantime.
         from beholder.batch.execute import score_to_file, score_to_memory
 

@@ -45,6 +45,15 @@ ENGINES = {
         scorer="beholder.scoring.onnx:open_scorer",
         runtimes=("onnxruntime",),
     ),
+    "tatar": Engine(
+        marker="tatar.json",
+        card="beholder.tatar.card:read_card",
+        scorer="beholder.tatar.score:open_scorer",
+        extra="tatar",
+        one_process=True,
+        timeout_s=600.0,
+        runtimes=("torch", "transformers"),
+    ),
 }
 """By the name that is written before a folder, as in `tatar:runs/grpo`. A folder without one is `onnx`."""
 
@@ -77,7 +86,7 @@ class Checkpoint:
         try:
             found: Callable[..., Any] = getattr(import_module(module), function)
         except ModuleNotFoundError as error:
-            if self.engine.extra is None or (error.name or "").startswith("beholder"):
+            if self.engine.extra is None or error.name is None or error.name.startswith("beholder"):
                 raise
             raise UserError(
                 f"{self.engine_name}:{self.folder} needs {error.name}, which is not installed. "
