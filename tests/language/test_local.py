@@ -97,3 +97,14 @@ def test_a_model_that_takes_no_pictures_is_refused(tmp_path):
 def test_a_folder_that_holds_no_model_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"Qwen/Qwen2\.5-VL"):
         LocalModel(str(tmp_path))
+
+
+def test_a_tiny_share_of_the_likelihood_draws_as_without_temperature(folder, pictures):
+    question = Question("q", "what is it ?", pictures / "scene.png", seed=3)
+    drawn = LocalModel(str(folder), sampling=Sampling(1.0, 300), device="cpu")
+    (free,), (narrow,), (greedy,) = (
+        drawn.drawing(Sampling(temperature, 12, top_p)).ask([question])
+        for temperature, top_p in ((1.0, 1.0), (1.0, 1e-6), (0.0, 1.0))
+    )
+    assert (narrow.texts, narrow.error) == (greedy.texts, greedy.error)
+    assert (free.texts, free.error) != (greedy.texts, greedy.error)

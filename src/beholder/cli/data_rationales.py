@@ -210,7 +210,7 @@ def _noter(
         if isinstance(teacher, LocalModel):
             return teacher.drawing(noting.SAMPLING)
     own = {"--model": model, "--base-url": base_url}
-    taken = given | {name: value for name, value in own.items() if value is not None}
+    taken = {**given, **{name: value for name, value in own.items() if value is not None}}
     return open_model("local" if backend == "local" else "endpoint", taken, noting.SAMPLING)
 
 

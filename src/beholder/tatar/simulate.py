@@ -199,11 +199,11 @@ def _store(
     **more: object,
 ) -> None:
     rows = [[name, *(cell(signal) for signal in of.values())] for name, of in found.items()]
-    table = {"columns": ["reward", *PREDICTORS], "rows": rows}
+    columns = ["reward", *PREDICTORS]
     with replacing(file) as temporary:
-        content = {"table": table, "caption": caption, **more}
+        content = {"table": {"columns": columns, "rows": rows}, "caption": caption, **more}
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(caption, *(" | ".join(row) for row in (table["columns"], *rows)), sep="\n")
+    print(caption, *(" | ".join(row) for row in (columns, *rows)), sep="\n")
 
 
 if __name__ == "__main__":
