@@ -1,0 +1,153 @@
+"""The ablation grid: rows of one recipe, each an SFT and a GRPO per seed; one table of what they left (section 10).
+
+    python -m beholder.tatar.ablation recipes/tatar/ablation-tiny.yaml -o runs/tatar/ablation
+
+A row that is done has its result stored and is not done again; SFT runs are shared by rows that learn from the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from beholder.data.columns import Split
+from beholder.data.manifest import read_manifest
+from beholder.errors import UserError
+from beholder.language.rows import write_whole
+from beholder.task import TASKS, Task
+from beholder.tatar.answer import target
+from beholder.tatar.config import DataConfig, SftRecipe, Share, Strict
+from beholder.tatar.examples import Example
+from beholder.tatar.folder import load
+from beholder.tatar.grpo import train_grpo
+from beholder.tatar.grpo_config import GrpoRecipe
+from beholder.tatar.sft import train_sft
+from beholder.tatar.trial import trial
+from beholder.tatar.variants import REWARDS
+
+JUDGED_BY = "beholder"
+"""Rewards that every row is measured with, whatever it was trained with."""
+
+
+class Row(Strict):
+    """One line of the table."""
+
+    rewards: str | None
+    """Of GRPO; null measures the model after SFT."""
+    data: tuple[DataConfig, ...] | None = None
+    """Instead of the data of both recipes: other rationales, such as swapped ones."""
+    think_dropout: Mapping[Task, Share] = Field(default={})
+
+    @model_validator(mode="after")
+    def _known_rewards(self) -> Self:
+        if self.rewards is not None and self.rewards not in REWARDS:
+            raise ValueError(f"rewards = {self.rewards!r}; known are {', '.join(REWARDS)}")
+        return self
+
+
+class AblationRecipe(Strict):
+    """What all rows have in common, and the rows."""
+
+    name: str
+    seeds: tuple[int, ...] = Field(min_length=1)
+    sft: SftRecipe
+    """Its `seed` is replaced by each of `seeds`."""
+    grpo: GrpoRecipe
+    """Its `seed`, `model` and `rewards` are those of the row."""
+    rows: dict[str, Row] = Field(min_length=1)
+    split: Split = "val"
+    """Part of each manifest that rows are measured on."""
+
+
+def run_ablation(recipe: AblationRecipe, out: Path) -> Path:
+    """Do what is not done yet, in the order of seeds and rows; returns the file of the table, `out/table.json`."""
+    held_back = measured_on(recipe)
+    for seed in recipe.seeds:
+        for name, row in recipe.rows.items():
+            file = out / "results" / f"{name}-{seed}.json"
+            if file.is_file():
+                continue
+            file.parent.mkdir(parents=True, exist_ok=True)
+            model = train_row(recipe, row, seed, out, name)
+            found = trial(load(model), held_back, rewards=JUDGED_BY, sampling=recipe.grpo.sampling, seed=seed)
+            write_whole(file, json.dumps(found, indent=1) + "\n")
+    results = {
+        name: [json.loads((out / "results" / f"{name}-{seed}.json").read_bytes()) for seed in recipe.seeds]
+        for name in recipe.rows
+    }
+    write_whole(out / "table.json", json.dumps(table(results), indent=1, ensure_ascii=False) + "\n")
+    return out / "table.json"
+
+
+def train_row(recipe: AblationRecipe, row: Row, seed: int, out: Path, name: str) -> Path:
+    """The model of a row, trained; its SFT is found again by everything that it depends on."""
+    sft = recipe.sft.model_copy(
+        update={"seed": seed, "data": row.data or recipe.sft.data, "think_dropout": dict(row.think_dropout)}
+    )
+    digest = hashlib.sha256(sft.model_dump_json().encode()).hexdigest()[:12]
+    model = train_sft(sft, out / "sft" / digest)
+    if row.rewards is None:
+        return model
+    changes = {"seed": seed, "model": str(model), "rewards": row.rewards, "data": row.data or recipe.grpo.data}
+    return train_grpo(recipe.grpo.model_copy(update=changes), out / "grpo" / f"{name}-{seed}")
+
+
+def measured_on(recipe: AblationRecipe) -> list[Example]:
+    """The pictures that rows are measured on. Raises `ManifestError` for a manifest without such a part."""
+    examples = []
+    for data in recipe.sft.data:
+        part = read_manifest(data.manifest).select(recipe.split)
+        for path, score in zip(part.paths(), part.scores(), strict=True):
+            examples.append(Example(path, part.task, target(float(score), part.range), None))
+    return examples
+
+
+def table(results: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
+    """Title, columns and rows as documents show them: mean and standard deviation over seeds."""
+    columns = [(f"{task} {what}", f"{task}/{key}") for task in TASKS for what, key in _SHOWN]
+    rows = [
+        [name, *(_cell([seed.get(key) for seed in seeds]) for _, key in columns)] for name, seeds in results.items()
+    ]
+    n = len(next(iter(results.values())))
+    caption = f"Answers about pictures not learned from, rewarded with {JUDGED_BY}; {n} seeds, mean ± deviation."
+    return {"caption": caption, "table": {"columns": ["row", *(title for title, _ in columns)], "rows": rows}}
+
+
+_SHOWN = (("SRCC", "srcc"), ("readable", "parsed"), ("reward", "total/mean"), ("words", "words"))
+
+
+def _cell(values: Sequence[float | None]) -> str:
+    found = np.array([value for value in values if value is not None and np.isfinite(value)])
+    if len(found) < len(values):
+        return "–"  # not defined for every seed, as of a model that says the same of all
+    return f"{found.mean():.3f}" + (f" ± {found.std(ddof=1):.3f}" if len(found) > 1 else "")
+
+
+def read_ablation(file: Path) -> AblationRecipe:
+    """A checked recipe. Raises UserError naming the field that is wrong."""
+    try:
+        return AblationRecipe.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: the recipe, and the folder of its runs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    print(run_ablation(read_ablation(options.recipe), options.out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""One recipe of rows, one table from what they left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from beholder.errors import UserError
+from beholder.tatar.ablation import read_ablation, table
+from beholder.tatar.layout import Layout, Pool, check
+from beholder.tatar.variants import REWARDS
+
+RECIPE = Path(__file__).parents[2] / "recipes/tatar/ablation-tiny.yaml"
+
+
+def test_the_recipe_has_the_rows_of_the_grid_and_each_can_be_laid_out() -> None:
+    recipe = read_ablation(RECIPE)
+    assert {"sft_only", "task_conditioned", "paper", "released_code", "score_only", "rank_only"} <= set(recipe.rows)
+    layout = Layout(recipe.grpo.pictures, recipe.grpo.group, recipe.grpo.device_batch)
+    targets = tuple(float(i) for i in range(20))
+    pools = [Pool("q", "quality", targets), Pool("a", "aesthetics", targets)]
+    for row in recipe.rows.values():
+        if row.rewards is not None:
+            check(layout, pools, REWARDS[row.rewards])
+
+
+def test_a_row_with_unknown_rewards_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(RECIPE.read_text().replace("rewards: paper", "rewards: best"))
+    with pytest.raises(UserError, match=r"rows\.paper.*known are paper, released_code"):
+        read_ablation(file)
+
+
+def test_the_table_has_mean_and_deviation_over_seeds_and_a_dash_where_a_seed_has_no_value() -> None:
+    seeds = [{"quality/srcc": 0.5, "quality/parsed": 1.0}, {"quality/srcc": 0.7, "quality/parsed": float("nan")}]
+    found = table({"sft_only": seeds})["table"]
+    cells = dict(zip(found["columns"], found["rows"][0], strict=True))
+    assert cells["row"] == "sft_only"
+    assert cells["quality SRCC"] == "0.600 ± 0.141"
+    assert cells["quality readable"] == "–"
