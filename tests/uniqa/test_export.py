@@ -80,9 +80,10 @@ def test_a_picture_gets_the_same_probabilities_alone_and_among_others(exported, 
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)
 
 
-def test_a_score_is_the_models_own_on_its_own_scale(exported, render_picture):
+@pytest.mark.parametrize("size", [(100, 80), (900, 600)])
+def test_a_score_is_the_models_own_on_its_own_scale(exported, render_picture, size):
     """Through the card and `beholder.load`: learnt level values for the adapter, 0 to 100 zero-shot."""
-    picture = render_picture(3, (100, 80))
+    picture = render_picture(3, size)
     score = beholder.load(exported.folder).score(picture)
     rgb = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
@@ -128,6 +129,15 @@ def test_a_picture_lying_on_its_side_is_seen_at_the_same_places(render_picture, 
         torch.testing.assert_close(view(rgb, place, 64), upright, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("views", [n for n in PLACES if n >= 4])
+def test_views_lie_evenly_around_the_middle(views):
+    short, long = np.array(PLACES[views]).T
+    for along in (short, long):
+        assert along.mean() == pytest.approx(1 / 2)
+        assert along.var() == pytest.approx(1 / 12, abs=0.025), "as far out as a random place is"
+    assert np.mean((short - 1 / 2) * (long - 1 / 2)) == pytest.approx(0)
+
+
 def test_a_large_picture_is_brought_down_to_the_shorter_side_of_its_task(render_picture):
     rgb = torch.from_numpy(pictures(render_picture, (300, 200), 1)).permute(0, 3, 1, 2).float() / 255
     small = torch.nn.functional.interpolate(rgb, size=(100, 150), mode="bicubic", antialias=True)
@@ -149,7 +159,7 @@ def test_eight_bits_are_smaller_and_near(exported, tmp_path, render_picture):
     ("arguments", "message"),
     [
         ({"name": "no spaces"}, "name 'no spaces': allowed are small letters"),
-        ({"name": "toy", "views": 3}, "views = 3; allowed: 1, 2, 4, 6, 9"),
+        ({"name": "toy", "views": 3}, "views = 3; allowed: 1, 2, 4, 5, 6, 9"),
         ({"name": "toy", "tasks": ["beauty"]}, "has no task 'beauty'; it scores quality, aesthetics"),
     ],
 )

@@ -38,7 +38,7 @@ def few(place: Path, **changes: object) -> FewLabelRecipe:
 
 
 def test_each_repeat_leaves_a_model_and_results_and_the_summary_is_their_median(place: Path, tmp_path: Path) -> None:
-    summary = run_adapt(adapt(place), tmp_path)
+    summary = run_adapt(adapt(place, view={"crop_short": 34, "grid_short": 34}), tmp_path)
     lines = {line.setting: line for line in summary.lines}
     for which in ("best", "last"):
         found = [read_result(tmp_path / f"{repeat:02d}" / which).metrics["srcc"].value for repeat in range(2)]
@@ -50,6 +50,7 @@ def test_each_repeat_leaves_a_model_and_results_and_the_summary_is_their_median(
     model = Uniqa.load(tmp_path / "00" / "model")
     assert model.config.tasks["quality"].trained_on == ("bright-quality:train",)
     assert model.config.tasks["quality"].native_range == (1, 5)
+    assert model.config.tasks["quality"].short == 34, "what scores it afterwards looks at the same resolution"
 
 
 def test_what_is_done_is_not_done_again(place: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from beholder.errors import UserError
 from beholder.scoring.model import TaskChoice
 from beholder.uniqa.export import export as write_checkpoint
-from beholder.uniqa.graph import PLACES
+from beholder.uniqa.graph import PLACES, VIEWS
 from beholder.uniqa.model import Uniqa
 
 
@@ -19,7 +19,7 @@ def export(
     model: Annotated[Path, typer.Argument(metavar="MODEL_FOLDER", help="A UniQA model: config.json and weights.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder of the checkpoint.")],
     name: Annotated[str | None, typer.Option(help="Name on the card; that of the folder OUT if not given.")] = None,
-    views: Annotated[int, typer.Option(help=f"Squares looked at per picture: {', '.join(map(str, PLACES))}.")] = 6,
+    views: Annotated[int, typer.Option(help=f"Squares looked at per picture: {', '.join(map(str, PLACES))}.")] = VIEWS,
     int8: Annotated[bool, typer.Option("--int8", help="Weights in eight bits: smaller, not exactly the same.")] = False,
     task: Annotated[
         TaskChoice, typer.Option(help="What the checkpoint scores; both: all that the model has.")

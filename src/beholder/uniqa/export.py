@@ -19,7 +19,7 @@ from beholder.imaging.fit import Fit
 from beholder.scoring.card import CARD_FILE, Card, TaskCard
 from beholder.scoring.onnx import INPUT, MAX_WEIGHTS_BYTES, sha256_of
 from beholder.task import Task
-from beholder.uniqa.graph import PLACES, Scorer
+from beholder.uniqa.graph import PLACES, VIEWS, Scorer
 from beholder.uniqa.model import Uniqa
 
 MEANING: dict[Task, str] = {
@@ -30,6 +30,12 @@ UNADAPTED = "not adapted to ratings: it compares pictures with words, so trust i
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
+NATIVE_AREA = 2048 * 2048
+"""Pixels of a picture at most, for a task that learned at the pictures' own resolution."""
+
+WIDEST = 3
+"""Ratio of sides up to which a picture keeps the shorter side that a task learned at."""
+
 MIN_SIDE, MAX_SIDE = 16, 8192
 """Sides of a picture that the graph is made for, in pixels."""
 
@@ -37,7 +43,7 @@ Levels = tuple[float, float, float, float, float]
 
 
 def export(
-    model: Uniqa, out: Path, *, name: str, views: int = 6, int8: bool = False, tasks: Sequence[Task] | None = None
+    model: Uniqa, out: Path, *, name: str, views: int = VIEWS, int8: bool = False, tasks: Sequence[Task] | None = None
 ) -> Card:
     """Write `model` to the folder `out` as `{name}.onnx` and `card.json`; the card goes last. Returns the card.
 
@@ -112,8 +118,14 @@ def _only(model: Uniqa, tasks: Sequence[Task] | None) -> Uniqa:
     return part
 
 
+def _fit_area(model: Uniqa) -> int:
+    """Pixels that a picture may have when it comes to the graph: enough for the resolution of each adapted task."""
+    shorts = [head.short for task, head in model.config.tasks.items() if task in model.adapters]
+    return max([Fit().area, *(NATIVE_AREA if short is None else WIDEST * short**2 for short in shorts)])
+
+
 def _card(model: Uniqa, weights: Path, name: str, views: int, int8: bool) -> Card:
-    config = model.config
+    config, area = model.config, _fit_area(model)
     zero_shot = [task for task in config.tasks if task not in model.adapters]
     side = config.side
     shrunk = {task: head.short for task, head in config.tasks.items() if head.short is not None}
@@ -133,10 +145,10 @@ def _card(model: Uniqa, weights: Path, name: str, views: int, int8: bool) -> Car
             for task, head in config.tasks.items()
         },
         preprocess=(
-            f"sRGB, EXIF rotation, alpha over white, at most {Fit().area} px in area, aspect kept{short}; "
+            f"sRGB, EXIF rotation, alpha over white, at most {area} px in area, aspect kept{short}; "
             f"then {views} view{'s' if views > 1 else ''} of {side} x {side} px at fixed places"
         ),
-        fit_area=Fit().area,
+        fit_area=area,
         training=config.training or "Not recorded.",
         data_licence=config.data_licence,
         weights_licence=config.weights_licence,

@@ -6,23 +6,36 @@ interpolation with antialiasing is not one thing across libraries.
 
 from __future__ import annotations
 
+from itertools import product
+
 import torch
 from torch import Tensor, nn
 
 from beholder.task import Task
 from beholder.uniqa.model import Uniqa
 
-PLACES: dict[int, tuple[tuple[float, float], ...]] = {
+Place = tuple[float, float]
+"""Of a view: its share of the room that it has along the shorter and the longer side, 0 to 1."""
+
+_HALVES = (1 / 4, 3 / 4)
+_THIRDS = (1 / 6, 3 / 6, 5 / 6)
+
+PLACES: dict[int, tuple[Place, ...]] = {
     1: ((0.5, 0.5),),
     2: ((0.25, 0.25), (0.75, 0.75)),
-    4: ((0.25, 0.25), (0.75, 0.75), (0.25, 0.75), (0.75, 0.25)),
-    6: tuple((short, long) for short in (1 / 4, 3 / 4) for long in (1 / 6, 3 / 6, 5 / 6)),
-    9: tuple((short, long) for short in (1 / 6, 3 / 6, 5 / 6) for long in (1 / 6, 3 / 6, 5 / 6)),
+    4: tuple(product(_HALVES, _HALVES)),
+    5: (*product(_THIRDS[::2], _THIRDS[::2]), (0.5, 0.5)),
+    6: tuple(product(_HALVES, _THIRDS)),
+    9: tuple(product(_THIRDS, _THIRDS)),
 }
-"""By number of views, where they lie: their share of the room that a view has, along the shorter and the longer side.
+"""By number of views, where they lie: the middles of equal parts, for they stand for the mean over all places.
 
-The middles of equal parts, because what they stand for is the mean over all places.
+Five are the corners and the centre of nine. Views at the edges are worth less than random ones: nearly all places lie
+further in.
 """
+
+VIEWS = 5
+"""As many as are looked at where nobody asks for another number; `bench/uniqa_agreement.py` measures what they miss."""
 
 CUBIC = -0.5
 """Keys's cubic convolution with this slope at 1 is what Pillow and torch's antialiased bicubic use."""
@@ -59,7 +72,7 @@ class Scorer(nn.Module):
         return found.view(len(self.places), -1, found.shape[1]).mean(dim=0)
 
 
-def view(pixels_B3HW: Tensor, place: tuple[float, float], side: int, short: int | None = None) -> Tensor:
+def view(pixels_B3HW: Tensor, place: Place, side: int, short: int | None = None) -> Tensor:
     """One square view (B, 3, side, side) of pictures of any size.
 
     `place`: its share of the room along the shorter and the longer side; of a square picture the height is the shorter.

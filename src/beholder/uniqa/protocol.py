@@ -118,7 +118,7 @@ def _adapt_once(recipe: AdaptRecipe, manifest: Manifest, repeat: int, folder: Pa
             store(tested.manifest, scores, recipe.name, folder / which)
         return
     learned = learn(model, train, recipe.learn, run)
-    _finished_model(learned, train.manifest).save(folder / "model")
+    _finished_model(learned, train.manifest, recipe.view.grid_short).save(folder / "model")
     for which, one in (("last", learned.last), ("best", learned.best)):
         store(tested.manifest, predict(one, tested), recipe.name, folder / which)
 
@@ -185,11 +185,15 @@ def store(manifest: Manifest, raw: NDArray[np.float64], model: str, folder: Path
     return evaluate(file, manifest, out=folder, split="all")
 
 
-def _finished_model(learned: Learned, train: Manifest) -> Uniqa:
-    """The best model with what its folder has to say about its training."""
+def _finished_model(learned: Learned, train: Manifest, short: int | None) -> Uniqa:
+    """The best model with what its folder has to say about its training; `short` is that of the scoring grid."""
     model = learned.best
     head = model.config.tasks[train.task].model_copy(
-        update={"native_range": (train.range.low, train.range.high), "trained_on": (f"{train.name}:train",)}
+        update={
+            "short": short,
+            "native_range": (train.range.low, train.range.high),
+            "trained_on": (f"{train.name}:train",),
+        }
     )
     model.config = model.config.model_copy(
         update={
