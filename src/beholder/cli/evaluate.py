@@ -17,7 +17,7 @@ from beholder.evaluate.predictions import FILE_SUFFIXES
 from beholder.evaluate.result import PREDICTIONS_FILE, RESULT_FILE, Part, Result
 from beholder.evaluate.run import evaluate as run_evaluate
 from beholder.evaluate.tables import METRIC_TITLES
-from beholder.scoring.table import split_name
+from beholder.scoring.table import folder_name, split_name
 
 WIDTH = 200
 """Columns a table may take. Numbers stay whole; where a terminal is narrower, it folds the line."""
@@ -83,7 +83,7 @@ def evaluate(
 
 def _default_folder(model: str, manifest: Path, split: str | None, explain: bool) -> Path:
     _, source = split_name(model)
-    name = source.stem if source.suffix.lower() in FILE_SUFFIXES else source.resolve().name
+    name = source.stem if source.suffix.lower() in FILE_SUFFIXES else folder_name(source)
     data = manifest.resolve()
     parts = [name, data.name if data.is_dir() else data.parent.name, split, "explained" if explain else None]
     return Path("results") / "-".join(part for part in parts if part)

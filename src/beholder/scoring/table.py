@@ -83,6 +83,16 @@ def split_name(model: str | Path) -> tuple[str, Path]:
     return (engine_name, Path(folder)) if colon and engine_name in ENGINES else ("onnx", Path(model))
 
 
+def folder_name(folder: Path) -> str:
+    """What a model in a folder is called: after its folder, or after the run where training put it into `RUN/model`.
+
+    >>> folder_name(Path("/runs/mine")), folder_name(Path("/runs/grpo/model"))
+    ('mine', 'grpo')
+    """
+    whole = folder.resolve()
+    return whole.parent.name if whole.name == "model" else whole.name
+
+
 def name_with_engine(folder: Path, engine_name: str) -> str:
     """Inverse of `split_name`."""
     return str(folder) if engine_name == "onnx" else f"{engine_name}:{folder}"

@@ -10,6 +10,7 @@ from beholder.errors import UserError
 from beholder.imaging.fit import Fit
 from beholder.scoring.asked import Asked
 from beholder.scoring.card import Card, TaskCard
+from beholder.scoring.table import folder_name
 from beholder.task import Task
 from beholder.tatar.answer import ANSWER, SCALE
 from beholder.tatar.prompts import PROMPTS
@@ -36,7 +37,7 @@ def read_card(folder: Path, asked: Asked) -> Card:
     numbers = ", ".join(f"{name} {value:g}" for name, value in record.numbers.items())
     area = picture_area(folder)
     return Card(
-        name=f"tatar:{folder.resolve().name}",
+        name=f"tatar:{folder_name(folder)}",
         engine="tatar",
         description=f"A multimodal LLM that scores with reasons: {record.base} after {record.stage.upper()}.",
         version=record.beholder,
