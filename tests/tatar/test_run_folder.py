@@ -9,9 +9,11 @@ FACTS = {"recipe": {"batch": 8, "lora": None}, "data": {"toy": 1}}
 
 
 def test_the_same_run_goes_on_and_another_is_refused(tmp_path: Path):
-    claim(tmp_path / "run", FACTS)
-    claim(tmp_path / "run", FACTS)
     changed = {**FACTS, "recipe": {"batch": 16, "lora": None}}
+    claim(tmp_path / "run", changed)
+    claim(tmp_path / "run", FACTS)  # of the other one nothing was saved
+    (tmp_path / "run" / "checkpoints" / "checkpoint-1").mkdir(parents=True)
+    claim(tmp_path / "run", FACTS)
     with pytest.raises(UserError, match=r"recipe\.batch was 8 and is 16"):
         claim(tmp_path / "run", changed)
     with pytest.raises(UserError, match=r"data\.more was None and is 2"):

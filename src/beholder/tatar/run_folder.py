@@ -20,11 +20,11 @@ PREFIX = "checkpoint-"
 def claim(out: Path, facts: Mapping[str, Any]) -> None:
     """Say in `out` that it holds the run of these facts (recipe, data, prompts: whatever its weights depend on).
 
-    Raises UserError where it holds another run already, naming what differs first.
+    Raises UserError where something of another run was saved in it already, naming what differs first.
     """
     out.mkdir(parents=True, exist_ok=True)
     ours, file = json.loads(json.dumps(facts)), out / RUN_FILE
-    if not file.is_file():
+    if not file.is_file() or not any(out.glob(f"*/{PREFIX}*")):  # what failed before its first save
         write_whole(file, json.dumps(ours, indent=2) + "\n")
         return
     theirs = json.loads(file.read_bytes())

@@ -7,6 +7,7 @@ end-of-turn token. Ours are the order of examples, which is drawn beforehand, an
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -45,6 +46,12 @@ class Material:
     draws: Sequence[Draw]
     """One per place in the order; a whole number of batches."""
 
+    @property
+    def digest(self) -> str:
+        """sha256 of what is learned about which picture."""
+        lines = [f"{example.path.name}\t{example.answer()!r}" for example in self.examples]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
 
 def read_material(recipe: SftRecipe) -> Material:
     """Examples and their order. Raises UserError as `read_examples`, and where a picture can't be read."""
@@ -73,6 +80,7 @@ def train_sft(recipe: SftRecipe, out: Path, *, on_ready: Callable[[str], None] =
         "stage": "sft",
         "recipe": recipe.model_dump(mode="json"),
         "data": {source.name: source.model_dump(mode="json") for source in material.sources},
+        "answers": material.digest,
         "prompts": PROMPTS.digest,
     }
     claim(out, facts)
