@@ -130,15 +130,15 @@ def _load(file: Path) -> Any:
         raise UserError(f"{str(file)!r} is not a file")
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except pickle.UnpicklingError:  # its message advises to let the file run code
         raise UserError(
-            f"{str(file)!r} is not a file of tensors alone, so it is not opened: it is truncated, is something else, "
-            f"or would run code. {str(error).splitlines()[0]}"
+            f"{str(file)!r} ({file.stat().st_size} bytes) is not a PyTorch file of tensors alone, so it is not opened: "
+            "it is truncated, is something else, or would run code. Get it again from where it was published."
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:  # how torch says: cut off
-        reason = str(error).splitlines()[0] if str(error) else "it ends too early"
+    except (RuntimeError, EOFError, ValueError, KeyError):  # how torch says: cut off, or no such file at all
         raise UserError(
-            f"{str(file)!r} can't be read ({file.stat().st_size} bytes): {reason}. It is truncated; get it again."
+            f"{str(file)!r} can't be read ({file.stat().st_size} bytes): it is truncated or not a PyTorch file. "
+            "Get it again from where it was published."
         ) from None
 
 
