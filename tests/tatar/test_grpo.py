@@ -106,7 +106,7 @@ def test_a_killed_run_goes_on_with_the_same_pictures_samples_and_weights(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"pictures": 6}, "3 of the 6 pictures of a step are of aesthetics"),
+        ({"pictures": 6, "device_batch": 12}, "3 of the 6 pictures of a step are of aesthetics"),
         ({"model": SIZES}, "GRPO starts from a model that can answer"),
         ({"device_batch": 24}, "try batch: 16"),
     ],
