@@ -29,7 +29,7 @@ from beholder.tatar.tiny import TinyConfig, make_tiny
 
 SIDE = 28 * 29
 """Pixels; 841 visual tokens."""
-TOKENS = {"prefill (1 token)": 1, "128 tokens": 128}
+TOKENS = {"prefill (1 token)": 1, "64 tokens": 64}
 LEAST_GAIN = 2.0
 
 
@@ -41,7 +41,7 @@ def make(folder: Path, pictures: int, group: int) -> Any:
         corner = rng.uniform(0, 255, (2, 2, 3)).astype(np.uint8)
         Image.fromarray(corner).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
         examples.append(Example(folder / f"{i}.png", "quality", 50.0, None))
-    model = make_tiny(folder / "model", TinyConfig(width=256, layers=6, max_side=SIDE, context=2048))
+    model = make_tiny(folder / "model", TinyConfig(max_side=SIDE, context=2048))
     recipe = GrpoRecipe.model_validate(
         {
             "name": "bench", "model": str(model), "data": [{"manifest": "unused"}], "pictures": pictures,
