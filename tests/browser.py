@@ -19,14 +19,15 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 @contextmanager
-def open_page(url: str, **options: object) -> Iterator[Page]:
-    """A page that has loaded `url`. Fails at the end if a script of it failed, or the browser refused or missed
-    anything that the page wanted."""
+def open_page(url: str, *, may_complain: bool = False, **options: object) -> Iterator[Page]:
+    """A page that has loaded `url`. Fails at the end if a script of it failed or, unless it `may_complain`, the
+    browser refused or missed anything that the page wanted."""
     complaints: list[str] = []
     page = _browser().new_page(**options)  # type: ignore[arg-type]
     page.set_default_timeout(60_000)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    if not may_complain:
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.goto(url)
     yield page
     page.close()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browser import open_page
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from beholder.report.page import write_report
 
@@ -101,13 +102,15 @@ def test_the_gallery_is_walked_and_opened_with_keys_alone(page: Page) -> None:
 
 def test_the_whole_picture_takes_the_place_of_the_thumbnail_in_the_dialog(page: Page) -> None:
     page.locator("#tiles button").first.click()
-    page.wait_for_function("document.getElementById('picture-image').src.startsWith('file:')")
+    expect(page.locator("#picture-image")).to_have_attribute("src", re.compile("^file:"))
     assert page.locator("#picture-image").evaluate("image => image.naturalWidth") == 160
 
 
 def test_every_thumbnail_in_sight_is_drawn(page: Page) -> None:
-    page.locator("#tiles img").first.scroll_into_view_if_needed()
-    page.wait_for_function("[...document.querySelectorAll('#tiles img')].slice(0, 4).every(i => i.naturalWidth > 50)")
+    first = page.locator("#tiles img").first
+    first.scroll_into_view_if_needed()
+    expect(first).to_have_attribute("src", re.compile("^data:image/webp"))
+    assert first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
     assert page.locator(".extremes img").evaluate_all("images => images.every(image => image.naturalWidth > 100)")
 
 

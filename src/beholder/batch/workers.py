@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import wait
+from threading import Lock
 from types import ModuleType
 from typing import Any, Literal, Self
 
@@ -30,6 +31,9 @@ Picture = tuple[int, str]
 """Index in the input, and path."""
 
 StartMethod = Literal["fork", "spawn"]
+
+_MAIN = Lock()
+"""Held while `__main__` is hidden."""
 
 _PYTHON_EXCEPTION = 1
 """Exit code of a worker from which an exception escaped: a bug of ours. A decoder's crash ends with a signal."""
@@ -240,12 +244,13 @@ class _Worker:
 @contextmanager
 def _no_main_module() -> Iterator[None]:
     """Keep a worker from running the caller's script: spawn would import `__main__`, and we need nothing from it."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    with _MAIN:  # crews may live in several threads of one process
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 @contextmanager

@@ -15,40 +15,24 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-function svgElement(tag, attributes, text = "") {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.textContent = text;
-  return made;
-}
-
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 /** Five columns, one per level; `levels` are probabilities that sum to 1. */
 function levelBars(levels, task) {
-  const width = 240, height = 64, base = height - 14, step = width / LEVELS.length;
   const spoken = LEVELS.map((level, i) => `${level} ${percent(levels[i])}`).join(", ");
-  const drawing = svgElement("svg", {
-    class: `levels ${task}`, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${task} levels: ${spoken}`,
+  const columns = LEVELS.map((level, i) => {
+    const bar = element("i");
+    bar.style.setProperty("--share", levels[i] / Math.max(...levels, 0.4)); // full height is the likeliest level, or 40 %
+    return element("span", {}, element("span", { text: percent(levels[i]) }), bar, element("span", { text: level }));
   });
-  const tallest = Math.max(...levels, 0.4);
-  levels.forEach((share, i) => {
-    const tall = (base - 12) * share / tallest, x = i * step;
-    drawing.append(
-      svgElement("rect", { class: "bar", x: x + 4, y: base - tall, width: step - 8, height: tall, rx: 1.5 }),
-      svgElement("text", { x: x + step / 2, y: base - tall - 3 }, percent(share)),
-      svgElement("text", { x: x + step / 2, y: height - 3 }, LEVELS[i]),
-    );
-  });
-  drawing.append(svgElement("line", { class: "floor", x1: 0, x2: width, y1: base + 0.5, y2: base + 0.5 }));
-  return drawing;
+  return element("div", { class: `levels ${task}`, role: "img", "aria-label": `${task} levels: ${spoken}` }, ...columns);
 }
 
 /** One task's answer: name, number, level bars and, where the model gave one, the reason. */
 function verdict(task, score, levels, reason) {
   return element("div", { class: `verdict ${task}` },
-    element("span", { class: "name", text: task }),
-    element("span", { class: "number", text: score === null ? "no score" : score.toFixed(1) }),
+    element("div", {}, element("span", { class: "name", text: task }),
+      element("span", { class: "number", text: score === null ? "no score" : score.toFixed(1) })),
     levels ? levelBars(levels, task) : null,
     reason ? element("p", { class: "reason", text: reason }) : null);
 }
