@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 import beholder
@@ -83,6 +86,27 @@ def test_a_picture_that_takes_too_long_is_stopped_and_the_next_is_scored(
     assert fine.result(120).status == "ok"
 
 
+def test_a_lane_whose_worker_is_gone_and_can_not_come_back_says_so_and_goes_on_once_it_can(
+    tiny: Path, tmp_path: Path, photos: list[Path]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny, model)
+    before = {child.pid for child in psutil.Process().children()}
+    lanes = Lanes(Job(Checkpoint(model), TASKS, 10**6), lanes=1, max_batch=1, max_wait_s=0, queue=4, timeout_s=30)
+    lanes.start(tmp_path)
+    try:
+        for child in psutil.Process().children():
+            if child.pid not in before and "spawn_main" in " ".join(child.cmdline()):
+                child.kill()
+        (model / "tiny.onnx").rename(model / "elsewhere")
+        with pytest.raises(UserError, match="is not there"):
+            lanes.submit(photos[:1])[0].result(60)
+        (model / "elsewhere").rename(model / "tiny.onnx")
+        assert lanes.submit(photos[:1])[0].result(60).status == "ok"
+    finally:
+        lanes.close()
+
+
 def test_a_model_that_can_not_be_loaded_is_told_at_the_start(tiny: Path, tmp_path: Path) -> None:
     for file in tiny.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -105,8 +129,6 @@ def test_a_model_that_can_not_be_loaded_is_told_at_the_start(tiny: Path, tmp_pat
     ],
 )
 def test_settings_out_of_range_name_the_option(change: dict[str, float], reason: str) -> None:
-    from dataclasses import replace
-
     with pytest.raises(UserError, match=reason):
         replace(USUAL, **change)  # type: ignore[arg-type]
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from threading import Condition, Thread
@@ -66,8 +67,9 @@ class Lanes:
         self._changed = Condition()
         self._seconds_each = 0.1
         """Of a picture in a lane, as of late."""
-        self._crews = [Crew(job, workers=1, batch_size=max_batch, timeout_s=timeout_s) for _ in range(lanes)]
-        self._threads = [Thread(target=self._run, args=(crew,), daemon=True) for crew in self._crews]
+        self._new_crew = partial(Crew, job, workers=1, batch_size=max_batch, timeout_s=timeout_s)
+        self._crews = [self._new_crew() for _ in range(lanes)]
+        self._threads = [Thread(target=self._run, args=(lane,), daemon=True) for lane in range(lanes)]
 
     @property
     def n_waiting(self) -> int:
@@ -94,9 +96,8 @@ class Lanes:
         """
         with self._changed:
             self._forget_cancelled()
-            n_over = len(self._waiting) + len(files) - self._queue
-            if n_over > 0 or self._closing:
-                seconds = max(n_over, 1) * self._seconds_each / len(self._crews)
+            if self._closing or len(self._waiting) + len(files) > self._queue:
+                seconds = len(self._waiting) * self._seconds_each / len(self._crews)  # until all that waits is done
                 raise Busy(retry_after_s=min(60, max(1, ceil(seconds))))
             now_s = time.monotonic()
             entries = [_Waiting(file, Future(), now_s) for file in files]
@@ -116,13 +117,16 @@ class Lanes:
         for crew in self._crews:
             crew.end()
 
-    def _run(self, crew: Crew) -> None:
+    def _run(self, lane: int) -> None:
         while batch := self._take():
             start_s = time.monotonic()
+            pictures = [(i, str(entry.file)) for i, entry in enumerate(batch)]
             try:
-                for place, score in crew.scores([(i, str(entry.file)) for i, entry in enumerate(batch)], len(batch)):
+                for place, score in self._crews[lane].scores(pictures, len(batch)):
                     batch[place].answer.set_result(score)
             except Exception as error:  # noqa: BLE001 (it reaches whoever waits for the answer)
+                self._crews[lane].end()
+                self._crews[lane] = self._new_crew()
                 for entry in batch:
                     if not entry.answer.done():
                         entry.answer.set_exception(error)
