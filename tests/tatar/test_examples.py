@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from rated_pictures import rationale_rows, write_rated, write_rationales
 
-from beholder.data.manifest import Manifest
+from beholder.data.manifest import Manifest, write_manifest
 from beholder.errors import UserError
 from beholder.tatar.answer import read
 from beholder.tatar.config import DataConfig
@@ -34,6 +34,15 @@ def test_scores_come_from_the_manifest_and_texts_from_the_rationales(rated: Mani
     assert [read(example.answer()).score for example in examples] == pytest.approx(100 * units, abs=0.006)
     assert (source.name, source.low, source.high, source.n) == ("bright-quality", 1, 5, 4)
     assert source.sha256 == rated.sha256
+
+
+def test_how_far_people_agreed_is_on_the_scale_of_targets(rated: Manifest, tmp_path: Path):
+    assert {example.target_std for example in read_examples(data(rated))[0]} == {None}
+    spread = rated.with_columns({"score_std": [0.4, None, *[1.0] * 4]})
+    write_manifest(spread, rated.image_root)
+    rationales = write_rationales(rated, tmp_path / "r.jsonl")
+    for file in (None, rationales):
+        assert [example.target_std for example in read_examples(data(rated, file))[0]] == [10.0, None, 25.0, 25.0]
 
 
 def test_without_rationales_scores_alone_are_learned_from_the_train_part(rated: Manifest):

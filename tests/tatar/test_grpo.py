@@ -20,7 +20,7 @@ from beholder.cli import main
 from beholder.errors import UserError
 from beholder.tatar.config import SftRecipe
 from beholder.tatar.folder import load
-from beholder.tatar.grpo import LOG_FILE, read_asked, train_grpo
+from beholder.tatar.grpo import LOG_FILE, describe, read_asked, train_grpo
 from beholder.tatar.grpo_config import GrpoRecipe
 from beholder.tatar.sft import train_sft
 
@@ -77,9 +77,10 @@ def wait_for(path: Path, run: subprocess.Popen[bytes]) -> None:
 def test_a_killed_run_goes_on_with_the_same_pictures_samples_and_weights(
     taught: Path, sets: list[dict[str, str]], tmp_path: Path
 ) -> None:
-    whole = train_grpo(recipe(taught, sets), tmp_path / "whole")
+    changes = {"reference_queue": 8}  # which a checkpoint has to keep
+    whole = train_grpo(recipe(taught, sets, **changes), tmp_path / "whole")
     file, out = tmp_path / "recipe.yaml", tmp_path / "killed"
-    file.write_text(yaml.safe_dump(fields(taught, sets)))
+    file.write_text(yaml.safe_dump(fields(taught, sets, **changes)))
     command = [sys.executable, "-m", "beholder", "train", "tatar-grpo", str(file), "-o", str(out)]
     run = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
     try:
@@ -100,7 +101,7 @@ def test_a_killed_run_goes_on_with_the_same_pictures_samples_and_weights(
     started = weights(taught)
     assert any(not torch.equal(started[name], after[name]) for name in after)
     with pytest.raises(UserError, match=r"recipe\.group was 4 and is 8"):
-        train_grpo(recipe(taught, sets, group=8), out)
+        train_grpo(recipe(taught, sets, group=8, **changes), out)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,7 @@ def test_a_killed_run_goes_on_with_the_same_pictures_samples_and_weights(
         ({"pictures": 6, "device_batch": 12}, "3 of the 6 pictures of a step are of aesthetics"),
         ({"model": SIZES}, "GRPO starts from a model that can answer"),
         ({"device_batch": 24}, "try batch: 16"),
+        ({"gt_noise": "mos_std"}, "24 of 24 pictures of bright-aesthetics have no score_std"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_the_first_step(
@@ -122,6 +124,19 @@ def test_what_cannot_be_trained_is_refused_before_the_first_step(
 def test_unknown_rewards_are_refused_with_those_there_are(sets: list[dict[str, str]]) -> None:
     with pytest.raises(ValueError, match="rewards = 'best'; known are paper, released_code, beholder"):
         recipe("none", sets, rewards="best")
+
+
+def test_options_that_rewards_do_not_read_are_refused(sets: list[dict[str, str]]) -> None:
+    for option in ({"gt_noise": "mos_std"}, {"reference_queue": 32}):
+        assert recipe("none", sets, **option).rewards == "beholder"
+        with pytest.raises(ValueError, match="for rewards with thurstone: beholder, rank_only, anchored"):
+            recipe("none", sets, rewards="paper", **option)
+
+
+def test_what_runs_is_said_with_its_options(sets: list[dict[str, str]]) -> None:
+    quality, aesthetics = describe(recipe("none", sets, gt_noise="mos_std", reference_queue=32))
+    assert quality == "quality: 1 x gaussian + 0.5 x format + 0.25 x length"
+    assert aesthetics.endswith("against those of its data set and 32 of the steps before, by how far people agreed")
 
 
 def test_the_schedule_asks_about_training_pictures_of_both_tasks_only(sets: list[dict[str, str]]) -> None:

@@ -8,16 +8,20 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from beholder.tatar.answer import read, write
 from beholder.tatar.grpo_reward import GatheredReward, flattened, statistics
+from beholder.tatar.references import References
 from beholder.tatar.rewards import PRESETS, Completion, reward
 from beholder.tatar.variants import REWARDS
 
 END = 7
+STATE = SimpleNamespace(global_step=0)
+"""What is read of the trainer's."""
 GROUP = 4
 PICTURES = [  # task, picture, target, scores
     ("quality", "q1", 20.0, (18.0, 30.0, None, 25.0)),
@@ -32,15 +36,16 @@ def call(device: int = 0, devices: int = 1, preset: str = "beholder") -> tuple[l
     share = len(PICTURES) // devices
     rows = [(*about, score) for *about, scores in PICTURES[device * share : (device + 1) * share] for score in scores]
     logged: dict[str, float] = {}
-    totals = GatheredReward(REWARDS[preset], [END], device=device)(
+    totals = GatheredReward(REWARDS[preset], [END], References(0), device=device)(
         completions=[[{"role": "assistant", "content": text_of(score)}] for *_, score in rows],
         completion_ids=[[1, 2, END]] * len(rows),
         task=[task for task, *_ in rows],
         dataset=[task for task, *_ in rows],
         picture=[picture for _, picture, *_ in rows],
         target=[target for *_, target, _ in rows],
+        target_std=[None] * len(rows),
         log_metric=logged.__setitem__,
-        trainer_state=None,
+        trainer_state=STATE,
     )
     return totals, logged
 
@@ -65,9 +70,10 @@ def test_totals_are_those_of_the_preset_and_unparsed_is_the_least() -> None:
 
 def test_a_completion_that_hit_the_limit_counts_as_unparsed() -> None:
     logged: dict[str, float] = {}
-    totals = GatheredReward(PRESETS["beholder"], [END], device=0)(
+    totals = GatheredReward(PRESETS["beholder"], [END], References(0), device=0)(
         completions=[[{"content": text_of(50)}]] * 2, completion_ids=[[1, 2, 3], [1, END]],
-        task=["quality"] * 2, dataset=["q"] * 2, picture=["p"] * 2, target=[50.0] * 2, log_metric=logged.__setitem__,
+        task=["quality"] * 2, dataset=["q"] * 2, picture=["p"] * 2, target=[50.0] * 2, target_std=[None] * 2,
+        log_metric=logged.__setitem__, trainer_state=STATE,
     )  # fmt: skip
     assert totals == [-0.25, 1.5]
     assert logged["quality/failed/truncated"] == 0.5

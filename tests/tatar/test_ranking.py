@@ -2,7 +2,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr
 
 from beholder.tatar.ranking import rank_official, thurstone, thurstone_official
 
@@ -77,6 +77,34 @@ def test_at_zero_spread_the_best_distance_is_the_targets_own():
     rewards = [thurstone([[50 + d], [50]], [62, 50])[0][0] for d in range(31)]
     assert int(np.argmax(rewards)) == 12
     assert max(rewards) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("std", "best"), [(2, 45), (10, 10), (30, 3)])
+def test_how_far_apart_scores_should_be_depends_on_how_far_people_agreed(std, best):
+    """At zero spread the optimum is where both probabilities are equal: d / 0.136 = 0.1 / sqrt(2 std^2 + 1e-4)."""
+    rewards = [thurstone([[30 + d], [30]], [60, 50], stds=[std, std])[0][0] for d in range(61)]
+    assert int(np.argmax(rewards)) == best
+
+
+def test_raters_as_noisy_as_the_constant_give_the_constants_rewards():
+    same = 100 * np.sqrt((0.136**2 - 1e-4) / 2)
+    scores, targets = [[62, 80], [50, 44], [20, 35]], [70, 48, 25]
+    assert flat(thurstone(scores, targets, stds=[same] * 3)) == pytest.approx(flat(thurstone(scores, targets)))
+
+
+def test_deviations_belong_to_their_pictures():
+    """Case D, worked by hand for its first completion: j = 2 and 3, normal link."""
+    scores, targets, stds = [[62, 80], [50, 44], [20, 35]], [70, 48, 25], [10, 20, 5]
+    g, q, mu = np.array(targets) / 100, 0.62, np.array([0.71, 0.47, 0.275])
+    variance = np.array([np.var(group, ddof=1) for group in scores]) / 1e4
+    losses, entropies = [], []
+    for j in (1, 2):
+        p_gt = norm.cdf((g[0] - g[j]) / np.sqrt((stds[0] ** 2 + stds[j] ** 2) / 1e4 + 1e-4))
+        p = norm.cdf((q - mu[j]) / np.sqrt(variance[0] + variance[j] + 0.136**2))
+        losses.append(-(p_gt * np.log(p) + (1 - p_gt) * np.log(1 - p)))
+        entropies.append(-(p_gt * np.log(p_gt) + (1 - p_gt) * np.log(1 - p_gt)))
+    x = 1 - (np.mean(losses) - np.mean(entropies)) / (np.log(2) - np.mean(entropies))
+    assert thurstone(scores, targets, stds=stds)[0][0] == pytest.approx(x)
 
 
 def noisy(rng, n=8, g=8):

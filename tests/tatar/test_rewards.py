@@ -4,7 +4,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from beholder.tatar.ranking import thurstone
 from beholder.tatar.rewards import PRESETS, Completion, aesthetics_gaussian, gaussian, reward, window
+from beholder.tatar.variants import by_raters
 
 
 def completion(score, target=50.0, task="quality", image="a", n_words=40, **more):
@@ -113,6 +115,33 @@ def test_pictures_of_other_sets_are_not_compared_with():
     assert found.terms["thurstone"][6] == 0
     assert found.rank_undefined == 1
     assert reward([*case_d(), *others], PRESETS["paper"]).rank_undefined == 0
+
+
+def test_earlier_pictures_are_rivals_without_a_reward_of_their_own():
+    now, before = case_d()[:4], case_d()[4:]
+    found = reward(now, PRESETS["beholder"], before)
+    assert found.total.tolist() == pytest.approx(reward(case_d(), PRESETS["beholder"]).total[:4].tolist())
+    assert found.terms.keys() == reward(now, PRESETS["beholder"]).terms.keys()
+    assert reward(now[:2], PRESETS["beholder"], before).rank_undefined == 0
+    assert reward(now[:2], PRESETS["beholder"]).rank_undefined == 2
+
+
+@pytest.mark.parametrize("change", [{"image": "a"}, {"dataset": "other"}, {"task": "quality"}])
+def test_a_picture_is_no_rival_of_itself_nor_of_other_sets_and_tasks(change):
+    now = case_d()[:4]
+    before = [replace(c, **({"target": 70.0} if "image" in change else {}) | change) for c in case_d()[4:]]
+    assert reward(now, PRESETS["beholder"], before).total.tolist() == reward(now, PRESETS["beholder"]).total.tolist()
+
+
+def test_gt_noise_is_that_of_the_raters_and_has_to_be_known():
+    stds = {"a": 10.0, "b": 20.0, "c": 5.0}
+    known = [replace(c, target_std=stds[c.image]) for c in case_d()]
+    scores = [[62, 80], [50, 44], [20, 35]]
+    expected = thurstone(scores, [70, 48, 25], stds=[10, 20, 5])
+    ours = by_raters(PRESETS["beholder"])
+    assert reward(known, ours).terms["thurstone"] == pytest.approx(np.ravel(expected))
+    with pytest.raises(ValueError, match="3 of 3 pictures have no target_std"):
+        reward(case_d(), ours)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

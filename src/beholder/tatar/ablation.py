@@ -23,9 +23,8 @@ from beholder.data.manifest import read_manifest
 from beholder.errors import UserError
 from beholder.language.rows import write_whole
 from beholder.task import TASKS, Task
-from beholder.tatar.answer import target
 from beholder.tatar.config import DataConfig, SftRecipe, Share, Strict
-from beholder.tatar.examples import Example
+from beholder.tatar.examples import Example, rated
 from beholder.tatar.folder import load
 from beholder.tatar.grpo import train_grpo
 from beholder.tatar.grpo_config import GrpoRecipe
@@ -102,12 +101,8 @@ def train_row(recipe: AblationRecipe, row: Row, seed: int, out: Path, name: str)
 
 def measured_on(recipe: AblationRecipe) -> list[Example]:
     """The pictures that rows are measured on. Raises `ManifestError` for a manifest without such a part."""
-    examples = []
-    for data in recipe.sft.data:
-        part = read_manifest(data.manifest).select(recipe.split)
-        for path, score in zip(part.paths(), part.scores(), strict=True):
-            examples.append(Example(path, part.task, target(float(score), part.range), None))
-    return examples
+    manifests = [read_manifest(data.manifest) for data in recipe.sft.data]
+    return [example for manifest in manifests for example in rated(manifest.select(recipe.split))]
 
 
 def table(results: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from beholder.data.held_out import HeldOut
@@ -33,6 +33,8 @@ class Example:
     """0 to 100, higher is better."""
     think: str | None
     """None learns the score alone."""
+    target_std: float | None = None
+    """Standard deviation of what people gave it, on the scale of `target`; None where its set does not say."""
 
     def answer(self, *, think: bool = True) -> str:
         """The completion to learn, without its think block where `think` is False."""
@@ -52,7 +54,7 @@ def read_examples(data: Iterable[DataConfig], held_out: Sequence[Path] = ()) -> 
     examples: list[Example] = []
     sources = []
     for manifest, file in sets:
-        found = _rated(manifest) if file is None else _explained(manifest, file)
+        found = rated(manifest.select("train")) if file is None else _explained(manifest, file)
         for example in found:
             if owner := tests.owner(example.path):
                 raise UserError(f"{example.path} is a test picture of {owner}, so nothing may be learned from it")
@@ -83,11 +85,16 @@ def check_pictures(paths: Sequence[Path]) -> None:
         )
 
 
-def _rated(manifest: Manifest) -> list[Example]:
-    part = manifest.select("train")
+def rated(manifest: Manifest) -> list[Example]:
+    """Every row of a manifest, with its score alone."""
+    width = manifest.range.high - manifest.range.low
+    known = "score_std" in manifest.table.column_names
+    stds = manifest.column("score_std") if known else [None] * len(manifest)
     return [
-        Example(path, part.task, target(float(score), part.range), None)
-        for path, score in zip(part.paths(), part.scores(), strict=True)
+        Example(
+            path, manifest.task, target(float(score), manifest.range), None, None if std is None else 100 * std / width
+        )
+        for path, score, std in zip(manifest.paths(), manifest.scores(), stds, strict=True)
     ]
 
 
@@ -98,31 +105,29 @@ def _explained(manifest: Manifest, file: Path) -> list[Example]:
         rows = read_rationales(file)
     except (KeyError, IndexError, TypeError) as error:
         raise UserError(f"{file} has a row without {error}; make it again with `beholder data rationales`") from None
-    known = {
-        name: (split, target(float(score), manifest.range))
-        for name, split, score in zip(manifest.column("path"), manifest.column("split"), manifest.scores(), strict=True)
-    }
-    paths = dict(zip(manifest.column("path"), manifest.paths(), strict=True))
+    known = dict(zip(manifest.column("path"), zip(manifest.column("split"), rated(manifest), strict=True), strict=True))
     seen: set[str] = set()
     examples = []
     for row in rows:
         if problem := _problem(row, manifest, known, seen):
             raise UserError(f"{file}: {row.image_id!r} {problem}")
         seen.add(row.image_id)
-        examples.append(Example(paths[row.image_id], manifest.task, known[row.image_id][1], row.text))
+        examples.append(replace(known[row.image_id][1], think=row.text))
     if not examples:
         raise UserError(f"{file} has no row with status ok, so there is nothing to learn from it")
     return examples
 
 
-def _problem(row: Rationale, manifest: Manifest, known: dict[str, tuple[str, float]], seen: set[str]) -> str | None:
+def _problem(
+    row: Rationale, manifest: Manifest, known: Mapping[str, tuple[str, Example]], seen: Collection[str]
+) -> str | None:
     if row.task != manifest.task:
         return f"is about {row.task}, and {manifest.name} is rated for {manifest.task}"
     if row.image_id not in known:
         return f"is not in {manifest.name}; name the manifest that the rationales were made from"
     if row.image_id in seen:
         return "is there twice"
-    split, expected = known[row.image_id]
+    split, expected = known[row.image_id][0], known[row.image_id][1].target
     if split != "train":
         return f"is in the {split} part of {manifest.name}; make rationales of the train part only"
     if not isinstance(row.target, int | float) or isinstance(row.target, bool):

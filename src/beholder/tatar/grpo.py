@@ -4,25 +4,27 @@ again (`resume`): what is ours goes in from outside.
 - The data set is the whole schedule of `layout`, so the trainer does not shuffle; a picture is decoded once per step.
 - One reward function gathers the completions of all devices and rewards them together (`grpo_reward`).
 - Completions come from `rollout`, which encodes the picture and prompt of a group once.
-- A step's samples depend on (seed, step, device) and the weights alone, so a step that is done again after a stop is
-  the same step.
+- A step's samples depend on (seed, step, device) and the weights alone, and its rewards on nothing else but what a
+  checkpoint keeps (`references`), so a step that is done again after a stop is the same step.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from datasets import Dataset
 from PIL import Image
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
 from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
@@ -36,12 +38,13 @@ from beholder.tatar.grpo_reward import GatheredReward
 from beholder.tatar.layout import Layout, Place, Pool, check, schedule
 from beholder.tatar.picture import fit_of, open_picture
 from beholder.tatar.prompts import PROMPTS
+from beholder.tatar.references import References
 from beholder.tatar.resume import Resumed
+from beholder.tatar.rewards import Preset
 from beholder.tatar.rollout import encode, end_tokens, generate_shared, up_to_end
 from beholder.tatar.run_folder import claim, last_whole_checkpoint
 from beholder.tatar.sft import CHECKPOINTS, MODEL, adapters
 from beholder.tatar.tiny import TinyConfig
-from beholder.tatar.variants import REWARDS
 
 FULL_LEARNING_RATE, LORA_LEARNING_RATE = 1e-6, 1e-5
 LOG_FILE = "log.json"
@@ -57,6 +60,12 @@ class Asked:
     sources: Sequence[LearnedFrom]
     """Of the same sets."""
     places: Sequence[Place]
+
+    @property
+    def digest(self) -> str:
+        """sha256 of which pictures are asked about, and what people gave them."""
+        lines = [f"{each.path.name}\t{each.target!r}\t{each.target_std!r}" for found in self.sets for each in found]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def example(self, place: int) -> Example:
         """The picture at a place of the schedule."""
@@ -82,7 +91,9 @@ def read_asked(recipe: GrpoRecipe, devices: int) -> Asked:
         for source, found in zip(sources, sets, strict=True)
     ]
     layout = layout_of(recipe, devices)
-    check(layout, pools, REWARDS[recipe.rewards])
+    check(layout, pools, recipe.preset)
+    if recipe.gt_noise == "mos_std":
+        _check_stds(sources, sets, recipe.preset)
     check_pictures([example.path for example in examples])
     return Asked(sets, sources, schedule(layout, pools, recipe.steps, recipe.seed))
 
@@ -102,23 +113,37 @@ def train_grpo(recipe: GrpoRecipe, out: Path, *, on_ready: Callable[[str], None]
     trainer = make_trainer(recipe, base, asked, arguments)
     n = sum(map(len, asked.sets))
     on_ready(f"{n} pictures; {recipe.steps} steps of {recipe.pictures} x {recipe.group} completions; rewards:")
-    for line in describe(recipe.rewards):
+    for line in describe(recipe):
         on_ready(line)
     last = last_whole_checkpoint(out / CHECKPOINTS)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     return _finish(trainer, recipe, base, asked, out)
 
 
-def describe(rewards: str) -> list[str]:
-    """The rewards that run under a name, a line per task: terms, weights and who is compared."""
-    preset = REWARDS[rewards]
+def describe(recipe: GrpoRecipe) -> list[str]:
+    """The rewards that run, a line per task: terms, weights and who is compared."""
+    preset = recipe.preset
     scope = {"all": "all pictures of a step", "dataset": "those of its data set", "device": "those on its device"}
     lines = []
     for task in ("quality", "aesthetics"):
         terms = (f"{t.weight:g} x {t.name}{' (length-gated)' if t.gated else ''}" for t in preset.terms(task))
         against = f", against {scope[preset.scope]}" if preset.compares(task) else ""
+        if preset.compares(task) and recipe.reference_queue:
+            against += f" and {recipe.reference_queue} of the steps before"
+        if preset.compares(task) and recipe.gt_noise == "mos_std":
+            against += ", by how far people agreed"
         lines.append(f"{task}: {' + '.join(terms)}{against}")
     return lines
+
+
+def _check_stds(sources: Sequence[LearnedFrom], sets: Sequence[Sequence[Example]], preset: Preset) -> None:
+    for source, found in zip(sources, sets, strict=True):
+        n = sum(example.target_std is None for example in found)
+        if n and preset.compares(source.task):
+            raise UserError(
+                f"{n} of {len(found)} pictures of {source.name} have no score_std, which gt_noise: mos_std needs; "
+                "add the column to its manifest, or set gt_noise: constant"
+            )
 
 
 def trainer_arguments(recipe: GrpoRecipe, out: Path) -> GRPOConfig:
@@ -170,7 +195,8 @@ def trainer_arguments(recipe: GrpoRecipe, out: Path) -> GRPOConfig:
 
 def make_trainer(recipe: GrpoRecipe, base: Loaded, asked: Asked, arguments: GRPOConfig) -> GRPOTrainer:
     """A trainer ready to run. Nothing is learned yet."""
-    reward = GatheredReward(REWARDS[recipe.rewards], end_tokens(base), device=arguments.process_index)
+    references = References(recipe.reference_queue)
+    reward = GatheredReward(recipe.preset, end_tokens(base), references, device=arguments.process_index)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="You are using 'rollout_func'")  # experimental, held by our tests
         return _Trainer(
@@ -181,7 +207,7 @@ def make_trainer(recipe: GrpoRecipe, base: Loaded, asked: Asked, arguments: GRPO
             processing_class=base.processor,
             peft_config=None if recipe.lora is None else adapters(base.model, recipe.lora),
             rollout_func=_rollout,
-            callbacks=[_SeedOfStep(recipe.seed)],
+            callbacks=[_SeedOfStep(recipe.seed), _KeptReferences(references)],
         )
 
 
@@ -206,6 +232,7 @@ def as_dataset(asked: Asked, base: Loaded) -> Dataset:
             "dataset": [names[asked.places[place].pool] for place in columns["place"]],
             "picture": [str(example.path) for example in examples],
             "target": [example.target for example in examples],
+            "target_std": [example.target_std for example in examples],
         }
 
     return Dataset.from_dict({"place": range(len(asked.places))}).with_transform(rows)
@@ -213,6 +240,20 @@ def as_dataset(asked: Asked, base: Loaded) -> Dataset:
 
 class _Trainer(Resumed, GRPOTrainer):  # type: ignore[misc]
     """TRL's, with the weights of its checkpoint."""
+
+
+class _KeptReferences(TrainerCallback, ExportableState):
+    """Writes the references into the Trainer's state of each checkpoint, and takes them back from there."""
+
+    def __init__(self, references: References) -> None:
+        self.references = references
+
+    def state(self) -> dict[str, Any]:
+        return {"args": {}, "attributes": {"kept": self.references.written()}}
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        callbacks = cast(dict[str, Any], state.stateful_callbacks)  # a list in its constructor only
+        self.references.restore(callbacks[type(self).__name__]["attributes"]["kept"])
 
 
 class _SeedOfStep(TrainerCallback):
@@ -259,6 +300,7 @@ def _facts(recipe: GrpoRecipe, asked: Asked, devices: int) -> dict[str, Any]:
         "stage": "grpo",
         "recipe": recipe.model_dump(mode="json"),
         "data": {source.name: source.model_dump(mode="json") for source in asked.sources},
+        "pictures": asked.digest,
         "prompts": PROMPTS.digest,
         "devices": devices,
     }

@@ -7,7 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from beholder.tatar.config import RunConfig, Strict
-from beholder.tatar.variants import REWARDS
+from beholder.tatar.rewards import Preset
+from beholder.tatar.variants import REWARDS, by_raters, ranks_as_ours
 
 
 class SamplingConfig(Strict):
@@ -29,6 +30,10 @@ class GrpoRecipe(RunConfig):
 
     rewards: str = "beholder"
     """A preset, or what is left of ours when one idea is taken out: see `variants.REWARDS`."""
+    gt_noise: Literal["constant", "mos_std"] = "constant"
+    """How sure the order of two pictures is: the same for all, or by the `score_std` that manifests have for each."""
+    reference_queue: int = Field(default=0, ge=0)
+    """Pictures of the last four steps that are ranked against too; 32 helps one GPU, whose steps see few pictures."""
     pictures: int = Field(default=16, ge=2)
     """Of one optimiser step, over all devices: half of each task where there are both."""
     group: int = Field(default=8, ge=2)
@@ -51,3 +56,16 @@ class GrpoRecipe(RunConfig):
         if self.rewards not in REWARDS:
             raise ValueError(f"rewards = {self.rewards!r}; known are {', '.join(REWARDS)}")
         return self
+
+    @model_validator(mode="after")
+    def _options_are_read(self) -> Self:
+        if (self.gt_noise != "constant" or self.reference_queue) and not ranks_as_ours(self.rewards):
+            fitting = ", ".join(name for name in REWARDS if ranks_as_ours(name))
+            raise ValueError(f"gt_noise and reference_queue are for rewards with thurstone: {fitting}")
+        return self
+
+    @property
+    def preset(self) -> Preset:
+        """The rewards that run."""
+        chosen = REWARDS[self.rewards]
+        return by_raters(chosen) if self.gt_noise == "mos_std" else chosen

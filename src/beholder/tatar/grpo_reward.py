@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from accelerate.utils import gather_object
@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 from beholder.evaluate.correlation import srcc
 from beholder.task import TASKS, Task
 from beholder.tatar.answer import Reading, Reason, read
+from beholder.tatar.references import References
 from beholder.tatar.rewards import Completion, Preset, Rewarded, reward
+
+if TYPE_CHECKING:
+    from transformers import TrainerState
 
 Values = NDArray[np.float64]
 
@@ -31,8 +35,9 @@ class GatheredReward:
 
     __name__ = "total"
 
-    def __init__(self, preset: Preset, end_tokens: Sequence[int], *, device: int) -> None:
+    def __init__(self, preset: Preset, end_tokens: Sequence[int], references: References, *, device: int) -> None:
         self.preset, self.end_tokens, self.device = preset, frozenset(end_tokens), device
+        self.references = references
 
     def __call__(
         self,
@@ -42,7 +47,9 @@ class GatheredReward:
         dataset: Sequence[str],
         picture: Sequence[str],
         target: Sequence[float],
+        target_std: Sequence[float | None],
         log_metric: Callable[[str, float], None],
+        trainer_state: TrainerState,
         **_: Any,
     ) -> list[float | None]:
         """Total rewards of this device's completions, in their order; the columns are those of `grpo.as_dataset`."""
@@ -51,10 +58,12 @@ class GatheredReward:
             found = read(chat[0]["content"], cut=not ids or ids[-1] not in self.end_tokens)
             about = (task[place], dataset[place], picture[place], float(target[place]))
             words = (found.n_words, len(chat[0]["content"].split()))
-            here.append((Completion(*about, found.score, *words, self.device), found))
+            here.append((Completion(*about, found.score, *words, self.device, target_std[place]), found))
         gathered: list[tuple[Completion, Reading]] = gather_object(here)
         everything, readings = [c for c, _ in gathered], [found for _, found in gathered]
-        rewarded = reward(everything, self.preset)
+        step = trainer_state.global_step
+        rewarded = reward(everything, self.preset, self.references.of(step))
+        self.references.add(step, everything, self.preset)
         for name, value in statistics(everything, readings, rewarded).items():
             log_metric(name, value)
         totals = flattened(everything, rewarded.total)

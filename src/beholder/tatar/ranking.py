@@ -25,23 +25,34 @@ TAU = 0.136
 """Unit noise of `thurstone`: expit(1.702 x / TAU) is within 0.2 % of the released expit(x / 0.08)."""
 
 _TARGET_SCALE, _CLOSENESS = 0.08, 0.12
+_LEAST_NOISE = 1e-4
+"""Variance of a difference between targets that people agreed on."""
 _LEAST_SPREAD = 0.1
 """Floor of the entropy that targets leave to explain, so that near ties don't blow the reward up."""
 _LINKS: dict[Link, Callable[[Values], Values]] = {"normal": ndtr, "logistic": lambda x: expit(1.702 * x)}
 
 
-def thurstone(scores: Scores, targets: Sequence[float], *, link: Link = "normal", close: bool = False) -> Rewards:
+def thurstone(
+    scores: Scores,
+    targets: Sequence[float],
+    *,
+    stds: Sequence[float] | None = None,
+    link: Link = "normal",
+    close: bool = False,
+) -> Rewards:
     """Our Thurstone reward, -1 to 1 (7.4): 1 is calibrated, 0 is uninformed, below 0 is worse than saying nothing.
 
-    `close` weights pairs of near targets higher, as the released code does. With fewer than two comparable pictures, a
-    parsed completion gets 0. Unparsed: -1.
+    `stds`: standard deviation of what people gave each picture, 0 to 100; the more they differ, the less sure is the
+    order to be learned. None takes the noise `TAU` for every pair. `close` weights pairs of near targets higher, as the
+    released code does. With fewer than two comparable pictures, a parsed completion gets 0. Unparsed: -1.
     """
     groups, g = _groups(scores, targets)
     mean, variance = _moments(groups, ddof=1)
+    noise = None if stds is None else np.square(np.asarray(stds, np.float64) / 100)
     F = _LINKS[link]
     rewards = _filled(scores, 0.0)
     for i, j in _rivals(groups):
-        p_gt = F((g[i] - g[j]) / TAU)
+        p_gt = F((g[i] - g[j]) / (TAU if noise is None else np.sqrt(noise[i] + noise[j] + _LEAST_NOISE)))
         p = F((groups[i][:, None] - mean[j]) / np.sqrt(variance[i] + variance[j] + TAU**2))
         w = _closeness(g[i] - g[j]) if close else np.full(len(j), 1 / len(j))
         loss, entropy = _cross_entropy(p_gt, np.clip(p, 1e-6, 1 - 1e-6)) @ w, _cross_entropy(p_gt, p_gt) @ w

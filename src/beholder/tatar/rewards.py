@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beholder.task import TASKS, Task
-from beholder.tatar.ranking import Rank, n_comparable, rank_official, thurstone, thurstone_official
+from beholder.tatar.ranking import Rank, Rewards, Scores, n_comparable, rank_official, thurstone, thurstone_official
 
 Values = NDArray[np.float64]
 
@@ -38,6 +38,8 @@ class Completion:
     """Whitespace-separated words of the whole completion, tags included."""
     device: int = 0
     """Which device wrote it: counts for the preset `released_code` alone."""
+    target_std: float | None = None
+    """Standard deviation of what people gave the picture, on the scale of `target`; None where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,28 @@ def length_penalty(completions: Sequence[Completion]) -> list[float]:
 
 def ranked(rank: Rank) -> Reward:
     """A ranking reward over completions that lie in any order: grouped by picture, compared, put back."""
+    return _grouped(lambda scores, pictures: rank(scores, [picture.target for picture in pictures]))
+
+
+def _by_raters(scores: Scores, pictures: Sequence[Completion]) -> Rewards:
+    stds = [picture.target_std for picture in pictures if picture.target_std is not None]
+    if len(stds) < len(pictures):
+        raise ValueError(f"{len(pictures) - len(stds)} of {len(pictures)} pictures have no target_std")
+    return thurstone(scores, [picture.target for picture in pictures], stds=stds)
+
+
+def thurstone_by_raters(completions: Sequence[Completion]) -> Sequence[float]:
+    """`thurstone` where a pair's order is as sure as people agreed on both. Raises ValueError without `target_std`."""
+    return _grouped(_by_raters)(completions)
+
+
+def _grouped(rank: Callable[[Scores, Sequence[Completion]], Rewards]) -> Reward:
+    """`rank` is given the scores per picture, and one completion of each picture for what is known of it."""
 
     def reward(completions: Sequence[Completion]) -> list[float]:
         groups = _by_picture(completions)
-        targets = [_target(completions, members) for members in groups]
-        rewards = rank([[completions[i].score for i in members] for members in groups], targets)
+        pictures = [_one(completions, members) for members in groups]
+        rewards = rank([[completions[i].score for i in members] for members in groups], pictures)
         found = [0.0] * len(completions)
         for members, values in zip(groups, rewards, strict=True):
             for i, value in zip(members, values, strict=True):
@@ -203,22 +222,27 @@ class Rewarded:
     """Parsed completions of a task that is ranked without a second picture to be compared with."""
 
 
-def reward(completions: Sequence[Completion], preset: Preset) -> Rewarded:
+def reward(completions: Sequence[Completion], preset: Preset, earlier: Sequence[Completion] = ()) -> Rewarded:
     """Rewards of all completions that were gathered from all devices, of both tasks, in any order.
 
+    `earlier` ones get no reward, but terms that compare pictures compare with them too, where they are about others.
     Raises `ValueError` where completions of one picture disagree about its target.
     """
     n = len(completions)
     names = dict.fromkeys(term.name for task in TASKS for term in preset.terms(task))
     terms = {name: np.full(n, np.nan) for name in names}
     undefined = 0
-    for (task, _), members in _scopes(completions, preset.scope).items():
-        among = [completions[i] for i in members]
+    present = {(c.dataset, c.image) for c in completions}
+    rivals = [c for c in earlier if (c.dataset, c.image) not in present]  # a picture is not its own rival
+    beside = _scopes(rivals, preset.scope)
+    for scope, members in _scopes(completions, preset.scope).items():
+        task, among = scope[0], [completions[i] for i in members]
+        compared = [*among, *(rivals[i] for i in beside.get(scope, ()))]
         gates = np.array([gate(c.n_words_all, c.task) for c in among])
         for term in preset.terms(task):
-            values = term.weight * np.asarray(term.reward(among), np.float64)
+            values = term.weight * np.asarray(term.reward(compared)[: len(among)], np.float64)
             terms[term.name][members] = values * gates if term.gated else values
-        groups = [[among[i].score for i in group] for group in _by_picture(among)]
+        groups = [[compared[i].score for i in group] for group in _by_picture(compared)]
         if preset.compares(task) and n_comparable(groups) < 2:
             undefined += sum(c.score is not None for c in among)
     total = np.nansum(np.array(list(terms.values())).reshape(len(terms), n), axis=0)
@@ -244,9 +268,9 @@ def _by_picture(completions: Sequence[Completion]) -> list[list[int]]:
     return list(found.values())
 
 
-def _target(completions: Sequence[Completion], members: Sequence[int]) -> float:
+def _one(completions: Sequence[Completion], members: Sequence[int]) -> Completion:
     first, *others = {completions[i].target for i in members}
     if others:
         name = completions[members[0]].image
         raise ValueError(f"completions of {name!r} have several targets: {sorted([first, *others])}")
-    return first
+    return completions[members[0]]

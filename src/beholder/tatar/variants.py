@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from beholder.task import Task
-from beholder.tatar.ranking import thurstone
-from beholder.tatar.rewards import PRESETS, Completion, Preset, Term, gaussian, ranked, window
+from beholder.task import TASKS, Task
+from beholder.tatar.rewards import PRESETS, Completion, Preset, Term, gaussian, thurstone_by_raters, window
 
 _OURS = PRESETS["beholder"]
 _GAUSSIAN, *_REST = _OURS.quality
-_THURSTONE = Term("thurstone", ranked(thurstone), compares=True)
+_THURSTONE = next(term for term in _OURS.aesthetics if term.name == "thurstone")
 
 
 def swapped_length(completions: Sequence[Completion]) -> list[float]:
@@ -45,3 +44,17 @@ REWARDS: Mapping[str, Preset] = {
     "swapped": Preset(_swapped(_OURS.quality), _swapped(_OURS.aesthetics), _OURS.scope),
 }
 """By the name that a recipe gives. `beholder` is the task-conditioned reward that the others are compared with."""
+
+
+def ranks_as_ours(name: str) -> bool:
+    """Whether a name's rewards hold `thurstone`, to which the options of section 7.4 belong."""
+    return any(term.name == _THURSTONE.name for task in TASKS for term in REWARDS[name].terms(task))
+
+
+def by_raters(preset: Preset) -> Preset:
+    """The same rewards with the order of two pictures as sure as people agreed on them (`gt_noise: mos_std`)."""
+
+    def changed(terms: Sequence[Term]) -> tuple[Term, ...]:
+        return tuple(replace(t, reward=thurstone_by_raters) if t.name == _THURSTONE.name else t for t in terms)
+
+    return replace(preset, quality=changed(preset.quality), aesthetics=changed(preset.aesthetics))
