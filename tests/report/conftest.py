@@ -41,8 +41,11 @@ def holiday(tmp_path_factory: pytest.TempPathFactory, render_picture: RenderPict
         path = place / (HOSTILE if i == 7 else f"{i:02d}.jpg")
         render_picture(i, (160, 120)).save(path)
         quality, aesthetics = 10.0 + 2 * i, 90.0 - 2 * i
+        reason = "Sharp <i>throughout</i>." if i == 28 else None
         scores.append(
-            Score(quality, aesthetics, levels(quality), levels(aesthetics), path=str(path), width=160, height=120)
+            Score(
+                quality, aesthetics, levels(quality), levels(aesthetics), reason, path=str(path), width=160, height=120
+            )
         )
     for name, status, error in (
         ("empty.jpg", "unreadable", "file is empty (0 bytes)"),

@@ -80,6 +80,7 @@ def test_a_picture_opens_with_its_scores_and_closes_where_one_was(page: Page) ->
     dialog = page.get_by_role("dialog", name="28.jpg")
     assert dialog.locator(".verdict.quality .number").text_content() == "66.0"
     assert dialog.get_by_role("img", name="aesthetics levels: bad").count() == 1
+    assert dialog.locator(".reason").all_text_contents() == ["Sharp <i>throughout</i>."]
     page.keyboard.press("ArrowRight")
     assert page.get_by_role("dialog", name="27.jpg").is_visible()
     page.keyboard.press("Escape")
