@@ -34,6 +34,33 @@ def open_page(url: str, *, may_complain: bool = False, **options: object) -> Ite
     assert complaints == []
 
 
+def faint_text(page: Page) -> list[str]:
+    """Elements whose text has less contrast to its ground than WCAG 2 asks for (AA: 4.5)."""
+    found: list[str] = page.evaluate(_CONTRAST_BELOW, 4.5)
+    return found
+
+
+_CONTRAST_BELOW = """(limit) => {
+  const luminance = (rgb) => rgb.slice(0, 3)
+    .map((c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = numbers(getComputedStyle(e).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0.9) return colour;
+    }
+    return [255, 255, 255];
+  };
+  return [...document.querySelectorAll('h1, h2, h3, p, td, th, label, legend, .name, .task, button, dd, dt, li a')]
+    .filter((e) => e.offsetParent !== null && e.textContent.trim() && !e.disabled)
+    .filter((e) => {
+      const [a, b] = [luminance(numbers(getComputedStyle(e).color)), luminance(ground(e))].sort((x, y) => y - x);
+      return (a + 0.05) / (b + 0.05) < limit;
+    }).map((e) => e.outerHTML.slice(0, 100));
+}"""
+
+
 @cache
 def _browser() -> Browser:
     """One browser for all tests of a process."""

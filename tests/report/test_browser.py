@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import open_page
+from browser import faint_text, open_page
 from playwright.sync_api import Page, expect
 
 from beholder.report.page import write_report
@@ -139,7 +139,7 @@ def test_text_is_legible_and_nothing_sticks_out(width: int, scheme: str, page: P
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    faint = page.evaluate(CONTRAST_BELOW, 4.5)
+    faint = faint_text(page)
     page.set_viewport_size({"width": 1100, "height": 800})
     assert faint == []
 
@@ -163,25 +163,3 @@ def test_ten_thousand_pictures_open_sort_and_filter(crowd: Path, tmp_path: Path)
         page.keyboard.press("ArrowRight")
         place = page.evaluate("document.activeElement.closest('li').getAttribute('aria-posinset')")
         assert place == "481"  # and what comes after the last drawn one is drawn
-
-
-CONTRAST_BELOW = """(limit) => {
-  const luminance = (rgb) => rgb.slice(0, 3)
-    .map((c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-  const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
-  const ground = (e) => {
-    for (; e; e = e.parentElement) {
-      const colour = numbers(getComputedStyle(e).backgroundColor);
-      if (colour.length < 4 || colour[3] > 0.9) return colour;
-    }
-    return [255, 255, 255];
-  };
-  return [...document.querySelectorAll('h1, h2, h3, p, td, th, label, legend, .name, .task, button, dd, dt, li a')]
-    .filter((e) => e.offsetParent !== null && e.textContent.trim() && !e.disabled)
-    .filter((e) => {
-      const [a, b] = [luminance(numbers(getComputedStyle(e).color)), luminance(ground(e))].sort((x, y) => y - x);
-      return (a + 0.05) / (b + 0.05) < limit;
-    }).map((e) => e.outerHTML.slice(0, 100));
-}"""
-"""Elements whose text has less contrast than WCAG 2 asks for (4.5 for AA)."""

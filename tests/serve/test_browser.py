@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import open_page
+from browser import faint_text, open_page
 from playwright.sync_api import Page, expect
 
 import beholder
@@ -102,6 +102,19 @@ def test_the_keyboard_reaches_everything(page: Page, photos: list[Path]) -> None
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent"))
     assert reached == ["Download CSV", "Clear", "Compare"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_legible_and_nothing_sticks_out_of_a_phone(scheme: str, page: Page, photos: list[Path]) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    choose(page, *photos[:2])
+    expect(page.get_by_role("status")).to_have_text("2 scored.")
+    for button in page.get_by_role("button", name="Compare").all():
+        button.click()
+    expect(page.locator("#comparison .verdict")).to_have_count(4)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert faint_text(page) == []
 
 
 def test_a_server_with_a_key_asks_for_it(tmp_path: Path, tiny: Path, photos: list[Path]) -> None:
