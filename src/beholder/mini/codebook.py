@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from beholder.mini.config import CodebookConfig
-from beholder.mini.statistics import LUMA
+from beholder.mini.statistics import luma_of
 
 _POOLS = 4
 _ROUNDS = 20
@@ -31,8 +31,7 @@ def plane_of(rgb_B3HW: Tensor, config: CodebookConfig) -> Tensor:
         for side in [4] * quarters + [2] * (config.halvings - 2 * quarters):
             plane = F.avg_pool2d(plane, side)
         return plane * (1 / 255)
-    red, green, blue = rgb_B3HW.chunk(3, dim=1)
-    plane = (LUMA[0] / 255) * red + (LUMA[1] / 255) * green + (LUMA[2] / 255) * blue
+    plane = luma_of(rgb_B3HW)
     for _ in range(config.halvings):
         plane = F.avg_pool2d(plane, 2)
     return plane

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from beholder.data.columns import Split
+from beholder.data.distortions import FAMILIES
 from beholder.task import TASKS, Task
 
 Block = Literal["statistics", "texture", "colour"]
@@ -26,7 +27,7 @@ class DataConfig(_Strict):
     aesthetics: Path
     """Manifest of pictures with aesthetics scores."""
     natural: tuple[Path, ...] = ()
-    """Folders of undamaged pictures without scores, to damage synthetically."""
+    """Folders of undamaged pictures without scores, damaged synthetically beside the rated ones."""
     priors: Path
     """CSV of mean opinion per distortion family and level, see `data.distortions.read_priors`."""
     train_splits: tuple[Split, ...] = ("train",)
@@ -91,8 +92,16 @@ class HeadConfig(_Strict):
 class PairsConfig(_Strict):
     """Damaged pairs that teach the order of damage."""
 
-    count: int = Field(default=1600, ge=1)
-    crop: int = Field(default=320, ge=64)
+    count: int = Field(default=4800, ge=1)
+    least_margins: dict[str, float] = {}
+    """Unit score that a level of a family must cost at least, for families whose opinion scores hardly fall."""
+
+    @field_validator("least_margins")
+    @classmethod
+    def _of_known_families(cls, margins: dict[str, float]) -> dict[str, float]:
+        if unknown := sorted(set(margins) - set(FAMILIES)):
+            raise ValueError(f"least_margins names {', '.join(unknown)}; the families are {', '.join(FAMILIES)}")
+        return margins
 
 
 class Recipe(_Strict):

@@ -51,11 +51,3 @@ def load_natural(folders: Sequence[Path]) -> tuple[Pixels, ...]:
     """Decode every picture of some folders; the small ones, under 128 px, are left out."""
     found = [open_image(path, fit=Fit()).rgb for path in find_images([str(folder) for folder in folders])]
     return tuple(rgb for rgb in found if min(rgb.shape[:2]) >= 128)
-
-
-def crop(rgb: Pixels, side: int, rng: np.random.Generator) -> Pixels:
-    """A random `side` x `side` window, mirrored half of the time; the picture must be at least as large."""
-    height, width, _ = rgb.shape
-    top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
-    window = rgb[top : top + side, left : left + side]
-    return np.ascontiguousarray(window[:, ::-1] if rng.random() < 0.5 else window)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -39,7 +39,7 @@ class Features(nn.Module):
         return torch.cat([self.statistics(rgb_B3HW), *learned], dim=1)
 
 
-def features_of(pictures: Sequence[Pixels], measure: Features) -> Rows:
+def features_of(pictures: Iterable[Pixels], measure: Features) -> Rows:
     """(n, F) float32 features of whole pictures, each uint8 (H, W, 3)."""
     with torch.inference_mode():
         return np.stack([measure(as_planes(rgb)[None])[0].numpy() for rgb in pictures])

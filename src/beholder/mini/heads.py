@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from beholder.task import LEVELS
 _LOWEST = -2.5
 _NORMAL = torch.tensor([_LOWEST, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
 """Normal scores of the knots of a feature's map."""
+_AT_ONCE = 1024
+"""Damaged pictures whose likenesses are computed together: a bound on memory."""
 _SMALLEST = 1e-5
 """Share of the largest eigenvalue under which a direction of the landmarks is left out."""
 
@@ -108,6 +111,13 @@ class Pairs:
     """(p, 2, F), the less damaged one first."""
     margin: NDArray[np.float32]
     """(p,) by how much the first must lead, in unit score."""
+    groups: tuple[str | None, ...]
+    """Of the picture of each pair, as of rated pictures; None where it has no rating."""
+
+    def without(self, groups: Collection[str]) -> Pairs:
+        """The pairs whose pictures are in none of some groups."""
+        kept = [i for i, group in enumerate(self.groups) if group not in groups]
+        return Pairs(self.features[kept], self.margin[kept], tuple(self.groups[i] for i in kept))
 
 
 def fit_head(
@@ -129,7 +139,7 @@ def fit_head(
         kept = spread > _SMALLEST * spread[-1]
         coordinates = (axes[:, kept] / spread[kept].sqrt()).float()
         seen = kernel(rated) @ coordinates
-        worn = None if damaged is None else kernel(damaged) @ coordinates
+        worn = None if damaged is None else torch.cat([kernel(part) @ coordinates for part in damaged.split(_AT_ONCE)])
     weights = torch.zeros(seen.shape[1], len(LEVELS), requires_grad=True)
     bias = (level_targets(true).mean(dim=0) + 1e-3).log().requires_grad_()
     optimizer = torch.optim.LBFGS(

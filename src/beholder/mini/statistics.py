@@ -13,17 +13,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LUMA = (0.299, 0.587, 0.114)
+_LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luma (ITU-R BT.601)."""
 _EPS = 1e-5
 
 _DEVIATION_STEPS = tuple(x / 255 for x in (1, 2, 4, 8, 16, 32))
-_TONE_STEPS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+_TONE_STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+_TONE_RANGES = ((-0.01, 0.1), (0.1, 0.3), (0.3, 0.7), (0.7, 0.9), (0.9, 1.01))
 _CHROMA_STEPS = (0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
+_HIGHEST_STEPS = (0.5, 0.9, 0.95, 0.98, 0.995)
+_LOWEST_STEPS = (0.02, 0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)
+_JUMP_STEPS = tuple(x / 255 for x in (0.5, 1.5, 2.5, 4.5, 8.5, 16.5, 32.5, 64.5))
 _SHARP_STEPS = (-12.0, -10.5, -9.0, -7.5, -6.0, -4.5, -3.0)
 _MSCN_STEPS = (0.1, 0.3, 0.6, 1.0, 1.5, 2.2)
 _NEIGHBOURS = ((0, 1), (2, 3), (0, 2), (1, 3), (0, 3), (1, 2))
 """Pixels of a 2 x 2 cell: two pairs side by side, two above each other, and the two diagonals."""
+
+
+def luma_of(rgb_B3HW: Tensor) -> Tensor:
+    """Luma in [0, 1], (B, 1, H, W), of RGB in [0, 255]; as a matrix product it reads the picture once."""
+    weights = torch.tensor([_LUMA], device=rgb_B3HW.device) / 255
+    return (weights @ rgb_B3HW.flatten(2)).unflatten(2, rgb_B3HW.shape[2:])
 
 
 def _cells(taps: int, sigma: float) -> Tensor:
@@ -123,10 +133,10 @@ class Statistics(nn.Module):
 
     def forward(self, rgb_B3HW: Tensor) -> Tensor:
         """All statistics side by side."""
-        red, green, blue = rgb_B3HW.chunk(3, dim=1)
-        luma = (LUMA[0] / 255) * red + (LUMA[1] / 255) * green + (LUMA[2] / 255) * blue
+        luma = luma_of(rgb_B3HW)
         sparse = rgb_B3HW[:, :, ::4, ::4] * (1 / 255)
         parts = [self._exposure(luma[:, :, ::4, ::4]), self._colour(sparse), self._spectrum(luma), self._blocking(luma)]
+        parts += [self._detail_by_tone(luma), self._jumps(luma, rgb_B3HW)]
         planes = [luma]
         for _ in range(4):
             planes.append(F.avg_pool2d(planes[-1], 2))
@@ -204,13 +214,39 @@ class Statistics(nn.Module):
             [mean, variance.sqrt(), _mean(power * level), _log(_mean(power * power)), _shares(luma, _TONE_STEPS)], dim=1
         )
 
+    def _detail_by_tone(self, luma: Tensor) -> Tensor:
+        """How much neighbours differ in the shadows, the middle and the lights, and how often not at all: clipping."""
+        here, jump = luma[:, :, ::4, :-1:4], (luma[:, :, ::4, 1::4] - luma[:, :, ::4, :-1:4]).abs()
+        flat = (jump < _JUMP_STEPS[0]).float()
+        parts = []
+        for low, high in _TONE_RANGES:
+            inside = ((here >= low) & (here < high)).float()
+            share = _mean(inside) + 1e-3
+            parts += [torch.log((_mean(jump * inside) + _EPS) / share), _mean(flat * inside) / share]
+        return torch.cat(parts, dim=1)
+
+    def _jumps(self, luma: Tensor, rgb: Tensor) -> Tensor:
+        """Sizes of the jumps between neighbours: in banded tones there are none or large ones, few between."""
+        parts = []
+        for jump in (
+            (luma[:, :, ::8, 1::3] - luma[:, :, ::8, :-1:3]).abs(),
+            (luma[:, :, 1::3, ::8] - luma[:, :, :-1:3, ::8]).abs(),
+        ):
+            above = _shares(jump, _JUMP_STEPS)
+            none, small, large = 1.002 - above[:, :1], 1.002 - above[:, 2:3], 1.002 - above[:, 4:5]
+            parts += [above, torch.log(none / small), torch.log(none / large)]
+        jump = (rgb[:, :, ::8, 1::3] - rgb[:, :, ::8, :-1:3]).abs()
+        none, small, large = (_mean((jump < limit).float()) for limit in (0.5, 4.5, 12.5))
+        parts += [none, torch.log((none + 2e-3) / (small + 2e-3)), torch.log((none + 2e-3) / (large + 2e-3))]
+        return torch.cat(parts, dim=1)
+
     def _colour(self, rgb: Tensor) -> Tensor:
         high, low = rgb.amax(dim=1, keepdim=True), rgb.amin(dim=1, keepdim=True)
         saturation = (high - low) / (high + 0.05)
         rg = rgb[:, :1] - rgb[:, 1:2]
         yb = (rgb[:, :1] + rgb[:, 1:2]) / 2 - rgb[:, 2:]
         window = _hann(rgb)
-        parts = [_shares(saturation, _CHROMA_STEPS), _shares(high, (0.5, 0.9, 0.98)), _shares(low, (0.02, 0.2, 0.5))]
+        parts = [_shares(saturation, _CHROMA_STEPS), _shares(high, _HIGHEST_STEPS), _shares(low, _LOWEST_STEPS)]
         for chroma in (rg, yb):
             mean = _mean(chroma)
             deviation = (_mean(chroma * chroma) - mean**2).clamp(min=0.0).sqrt()
@@ -235,7 +271,7 @@ class Statistics(nn.Module):
         return torch.cat([_log(energy), size / (energy * 1e6 + 1e-3).sqrt() * 1e3], dim=1)
 
     def _blocking(self, luma: Tensor) -> Tensor:
-        """Jump across the 8 px grid of JPEG against the jump inside its blocks, both ways, and flat steps."""
+        """Jump across the 8 px grid of JPEG against the jump inside its blocks, both ways."""
         parts = []
         for turned in (luma[:, :, ::4], luma[:, :, :, ::4].transpose(2, 3)):
             jump = (turned[..., 1:] - turned[..., :-1]).abs()
@@ -244,7 +280,6 @@ class Statistics(nn.Module):
             inside = phase[:, :7].mean(dim=1, keepdim=True)
             highest = phase.amax(dim=1, keepdim=True)
             parts += [torch.log((phase[:, 7:] + _EPS) / (inside + _EPS)), torch.log((highest + _EPS) / (inside + _EPS))]
-            parts.append(_mean((jump < 0.5 / 255).float()))
         return torch.cat(parts, dim=1)
 
 

@@ -7,8 +7,8 @@ changed; so a stopped run goes on, and a recipe with other heads is fitted in a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from inspect import getsource
 from pathlib import Path
 
@@ -21,15 +21,15 @@ from rich.progress import track
 from beholder.data import distortions
 from beholder.data.distortions import read_priors
 from beholder.data.manifest import Manifest
-from beholder.errors import UserError
-from beholder.mini import codebook, features, lessons, statistics
+from beholder.mini import codebook, damage, features, statistics
 from beholder.mini.codebook import Codebook, learn_codebook
 from beholder.mini.config import Block, CodebookConfig, Recipe
+from beholder.mini.damage import DamagedPair, draw_pairs, render
 from beholder.mini.data import Pixels, Rated, load_natural, load_rated
 from beholder.mini.export import Mini
-from beholder.mini.features import Features, Rows, as_planes
+from beholder.mini.features import Features, Rows, as_planes, features_of
 from beholder.mini.heads import Pairs, fit_head
-from beholder.mini.lessons import cross_validate, damaged_pairs
+from beholder.mini.lessons import cross_validate
 from beholder.task import TASKS, Task
 
 
@@ -39,21 +39,13 @@ class Pictures:
 
     rated: dict[Task, Rated]
     natural: tuple[Pixels, ...]
-    """Undamaged pictures to damage: the natural folders, and the training photos rated above 0.6 of their range."""
+    """Undamaged pictures without scores."""
 
 
 def load_pictures(recipe: Recipe, manifests: dict[Task, Manifest]) -> Pictures:
     """Decode the training splits of both manifests and the natural folders."""
     rated = {task: load_rated(manifests[task], recipe.data.train_splits) for task in TASKS}
-    quality = rated["quality"]
-    good = tuple(rgb for rgb, unit in zip(quality.pixels, quality.unit, strict=True) if unit > 0.6)
-    natural = load_natural(recipe.data.natural) + good
-    if not natural:
-        raise UserError(
-            "there is no picture to damage: data.natural of the recipe holds none of at least 128 px, and no training "
-            "picture is rated above 0.6 of its range. Name a folder of undamaged photographs in data.natural."
-        )
-    return Pictures(rated, natural)
+    return Pictures(rated, load_natural(recipe.data.natural))
 
 
 def learn_books(recipe: Recipe, pictures: Pictures) -> dict[Block, list[Codebook]]:
@@ -79,15 +71,17 @@ def train_mini(recipe: Recipe, manifests: dict[Task, Manifest], out: Path) -> Mi
     measure = Features(learn_books(recipe, pictures)).eval()
     key = hashlib.sha256(b"".join(t.numpy().tobytes() for t in measure.state_dict().values())).hexdigest()
 
-    def described(name: str, paths: Sequence[str], shown: Callable[[], Sequence[Pixels]]) -> Rows:
-        return _kept(out / f"features-{name}.npy", [key, *paths], lambda: features.features_of(shown(), measure))
+    def described(name: str, of: Sequence[str], shown: Iterable[Pixels], count: int) -> Rows:
+        seen = track(shown, f"{name} pictures", count)
+        return _kept(out / f"features-{name}.npy", [key, *of], lambda: features_of(seen, measure))
 
-    damaged, margin = damaged_pairs(pictures.natural, read_priors(recipe.data.priors), recipe.pairs, recipe.seed)
-    worn = described("pairs", [str(recipe.pairs), str(recipe.seed)], lambda: list(track(damaged, "damaged pictures")))
-    pairs = Pairs(worn.reshape(len(margin), 2, -1), margin)
+    drawn, groups, sources = _drawn_pairs(recipe, pictures)
+    shown = repr([replace(pair, margin=0.0) for pair in drawn])  # other margins need no other pictures
+    worn = described("damaged", [shown], render(drawn, sources), 2 * len(drawn))
+    pairs = Pairs(worn.reshape(len(drawn), 2, -1), np.array([pair.margin for pair in drawn], np.float32), groups)
     heads = {}
     for task, rated in pictures.rated.items():
-        rows = described(task, rated.paths, lambda r=rated: list(track(r.pixels, f"{r.task} pictures")))  # type: ignore[misc]
+        rows = described(task, rated.paths, rated.pixels, len(rated))
         config, taught = recipe.heads[task], pairs if task == "quality" else None
         unseen = cross_validate(rows, rated.unit, rated.groups, measure.places, taught, config)
         table = pa.table({"path": rated.paths, task: 100.0 * unseen})
@@ -96,10 +90,21 @@ def train_mini(recipe: Recipe, manifests: dict[Task, Manifest], out: Path) -> Mi
     return Mini(measure, heads).eval()
 
 
+def _drawn_pairs(
+    recipe: Recipe, pictures: Pictures
+) -> tuple[list[DamagedPair], tuple[str | None, ...], Sequence[Pixels]]:
+    """The damage to learn from, the group of each pair's picture, and the pictures: rated ones, then natural ones."""
+    rated = pictures.rated["quality"]
+    sources = rated.pixels + pictures.natural
+    pairs = draw_pairs(len(sources), read_priors(recipe.data.priors), recipe.pairs, recipe.seed)
+    groups = (*rated.groups, *(None for _ in pictures.natural))
+    return pairs, tuple(groups[pair.picture] for pair in pairs), sources
+
+
 def _kept(file: Path, key: Sequence[str], make: Callable[[], Rows]) -> Rows:
     """The array in `file` if it was made for `key` by today's code, else a new one, which is kept."""
     stamp = file.with_suffix(".sha256")
-    code = "".join(getsource(module) for module in (statistics, codebook, features, lessons, distortions))
+    code = "".join(getsource(module) for module in (statistics, codebook, features, damage, distortions))
     digest = hashlib.sha256("\n".join([*key, code]).encode()).hexdigest()
     if file.is_file() and stamp.is_file() and stamp.read_text() == digest:
         return np.asarray(np.load(file, allow_pickle=False))
