@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,16 @@ def test_recipes_at_paper_scale_are_those_of_the_spec(scale):
     devices = 8 if scale == "zero3" else 1
     assert sft.batch % (devices * sft.device_batch) == 0
     assert grpo.pictures // devices * grpo.group % grpo.device_batch == 0
+
+
+def test_the_small_recipes_follow_each_other_and_take_minutes(data, tmp_path):
+    sft = SftRecipe.model_validate(yaml.safe_load((RECIPES / "sft-small.yaml").read_text()))
+    grpo = GrpoRecipe.model_validate(yaml.safe_load((RECIPES / "grpo-small.yaml").read_text()))
+    assert grpo.model == f"runs/tatar/{sft.name}/model"
+    assert grpo.data == sft.data
+    model = make_tiny(tmp_path / "model", sft.model)
+    lines = dry_run_grpo(GrpoRecipe.model_validate(grpo.model_dump() | {"model": str(model), "data": data}))
+    found = re.fullmatch(r"1 x A100 80 GB: about (\d+) min", lines[4])
+    assert found
+    assert int(found[1]) <= 25
+    assert "it does not fit" not in " ".join(dry_run_sft(SftRecipe.model_validate(sft.model_dump() | {"data": data})))

@@ -6,6 +6,7 @@ from rated_pictures import rationale_rows, write_rated, write_rationales
 
 from beholder.data.manifest import Manifest, write_manifest
 from beholder.errors import UserError
+from beholder.task import level_of
 from beholder.tatar.answer import read
 from beholder.tatar.config import DataConfig
 from beholder.tatar.examples import check_pictures, read_examples
@@ -54,7 +55,12 @@ def test_without_rationales_scores_alone_are_learned_from_the_train_part(rated: 
 
 def test_a_dropped_think_block_leaves_the_score(rated: Manifest, tmp_path: Path):
     (example, *_), _ = read_examples(data(rated, write_rationales(rated, tmp_path / "r.jsonl")))
-    assert example.answer(think=False) == f"<answer>{example.target:.2f}</answer>"
+    assert example.answer("number") == f"<answer>{example.target:.2f}</answer>"
+
+
+def test_a_level_row_names_the_level_of_the_score(rated: Manifest):
+    for example, unit in zip(read_examples(data(rated))[0], rated.select("train").unit_scores(), strict=True):
+        assert example.answer("level") == f"The technical quality of this picture is {level_of(float(unit))}."
 
 
 def test_failed_rows_are_not_learned_from(rated: Manifest, tmp_path: Path):

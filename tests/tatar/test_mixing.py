@@ -50,7 +50,16 @@ def test_think_dropout_leaves_the_block_out_as_often_as_asked_and_changes_no_ord
     whole = mix(TASKS, batch=8, epochs=4)
     dropped = mix(TASKS, batch=8, epochs=4, think_dropout={"quality": 0.5})
     assert [draw.example for draw in dropped] == [draw.example for draw in whole]
-    assert all(draw.think for draw in whole)
-    assert all(draw.think for draw in dropped if TASKS[draw.example] == "aesthetics")
-    quality = [draw.think for draw in dropped if TASKS[draw.example] == "quality"]
-    assert sum(quality) / len(quality) == pytest.approx(0.5, abs=0.1)
+    assert {draw.form for draw in whole} == {"reasons"}
+    assert {draw.form for draw in dropped if TASKS[draw.example] == "aesthetics"} == {"reasons"}
+    quality = [draw.form for draw in dropped if TASKS[draw.example] == "quality"]
+    assert quality.count("number") / len(quality) == pytest.approx(0.5, abs=0.1)
+
+
+def test_level_rows_come_in_between_as_often_as_asked_and_take_nothing_away():
+    plain = mix(TASKS, batch=1, epochs=4)
+    mixed = mix(TASKS, batch=1, epochs=4, level_rows=0.1)
+    levels = [draw.example for draw in mixed if draw.form == "level"]
+    assert len(levels) / len(mixed) == pytest.approx(0.1, abs=0.03)
+    assert {TASKS[example] for example in levels} == {"quality", "aesthetics"}
+    assert {draw.example for draw in mixed if draw.form == "reasons"} == {draw.example for draw in plain}

@@ -21,13 +21,14 @@ from beholder.data.manifest import Manifest
 from beholder.errors import UserError
 from beholder.evaluate.run import evaluate
 from beholder.imaging.status import ImageError
+from beholder.scoring.asked import Asked
 from beholder.scoring.engines import Checkpoint
 from beholder.scoring.model import Model
 from beholder.task import TASKS, ScoreRange
-from beholder.tatar.answer import prefix
-from beholder.tatar.backend import Prompt, TransformersBackend, Written
+from beholder.tatar.backend import TransformersBackend, Written
+from beholder.tatar.card import read_card
 from beholder.tatar.folder import Loaded, load, save
-from beholder.tatar.score import TatarScorer, _verdict_of_text
+from beholder.tatar.score import TatarScorer, _verdict_of_text, open_scorer
 from beholder.tatar.tiny import TinyConfig, make_tiny
 
 GREYS = ((30, (56, 56)), (120, (64, 104)), (210, (100, 60)), (250, (90, 90)))
@@ -71,25 +72,85 @@ def test_a_score_does_not_depend_on_its_batch(fast: Model, pictures: list[Image.
         np.testing.assert_allclose(*([score.of(task) for score in scores] for scores in (together, alone)), atol=0.05)
 
 
-def test_the_tree_of_digits_is_what_writing_each_beginning_out_gives(fast: Model, pictures: list[Image.Image]) -> None:
+@pytest.mark.parametrize("asked", [Asked(), Asked(levels=True)], ids=["number", "levels"])
+def test_what_is_shared_gives_what_writing_each_beginning_out_gives(
+    checkpoint: Path, pictures: list[Image.Image], asked: Asked
+) -> None:
     """Against the plainest way: the whole text with each beginning, one at a time, without a cache."""
+    scorer = open_scorer(checkpoint, asked, threads=1)
+    assert isinstance(scorer.backend, TransformersBackend)
+    questions = [scorer.question(task) for task in TASKS]
+    assert questions[0].head == questions[1].head
+    found = scorer.backend.probabilities(pictures[:2], questions)
+    model, tokenizer = scorer.backend.loaded.model, scorer.processor.tokenizer
+    for question, answers in zip(questions, found, strict=True):
+        for picture, rows in zip(pictures[:2], answers, strict=True):
+            for beginning, row in zip(question.beginnings, rows, strict=True):
+                text = question.head + question.tail + tokenizer.decode(list(beginning))
+                inputs = scorer.processor(text=[text], images=[picture], return_tensors="pt")
+                with torch.inference_mode():
+                    plain = model(**inputs).logits[0, -1].softmax(-1)[list(question.ids)]
+                np.testing.assert_allclose(row, plain.numpy(), atol=1e-5)
+
+
+def test_a_picture_goes_through_the_model_once_for_both_tasks(fast: Model, pictures: list[Image.Image]) -> None:
     scorer = fast.scorer
     assert isinstance(scorer, TatarScorer)
     assert isinstance(scorer.backend, TransformersBackend)
-    assert scorer.numbers is not None
-    text = scorer.chat("quality") + prefix(None)
-    tree = scorer.backend.probabilities(
-        [Prompt(picture, text) for picture in pictures[:2]], scorer.numbers.beginnings, scorer.numbers.ids
-    )
-    model, tokenizer = scorer.backend.loaded.model, scorer.processor.tokenizer
-    for picture, found in zip(pictures[:2], tree, strict=True):
-        for beginning, row in zip(scorer.numbers.beginnings, found, strict=True):
-            inputs = scorer.processor(
-                text=[text + tokenizer.decode(list(beginning))], images=[picture], return_tensors="pt"
-            )
-            with torch.inference_mode():
-                plain = model(**inputs).logits[0, -1].softmax(-1)[list(scorer.numbers.ids)]
-            np.testing.assert_allclose(row, plain.numpy(), atol=1e-5)
+    rows: list[int] = []
+    seen = scorer.backend.loaded.model.model.visual.register_forward_pre_hook(lambda *_: rows.append(1))
+    try:
+        fast.score(pictures)
+    finally:
+        seen.remove()
+    assert rows == [1]
+
+
+def test_a_chat_whose_template_changes_the_question_is_asked_whole(
+    checkpoint: Path, pictures: list[Image.Image]
+) -> None:
+    scorer = open_scorer(checkpoint, Asked(), threads=1)
+    assert scorer.question("quality").tail
+    template = scorer.processor.chat_template
+    scorer.processor.chat_template = template.replace("{{ part['text'] }}", "{{ part['text'] | upper }}")
+    assert scorer.processor.chat_template != template
+    assert scorer.question("quality").tail == ""
+    [verdicts] = scorer.infer([np.asarray(pictures[0])], TASKS)
+    assert all(0 <= (verdicts[task].score or 0) <= 100 for task in TASKS)
+
+
+def test_levels_are_weighed_as_they_were_taught(checkpoint: Path, pictures: list[Image.Image]) -> None:
+    model = beholder.load(f"tatar:{checkpoint}", threads=1, levels=True)
+    scores = model.score(pictures)
+    for task in TASKS:
+        dark, grey, bright, _ = (score.of(task) for score in scores)
+        assert dark < grey < bright  # type: ignore[operator]
+    for score in scores:
+        levels = score.quality_levels or ()
+        assert sum(levels) == pytest.approx(1)
+        assert score.quality == pytest.approx(np.dot(levels, (0, 25, 50, 75, 100)))
+    assert (scores[0].quality or 100) < 40
+    assert (scores[3].quality or 0) > 70
+
+
+def test_levels_that_were_not_taught_are_said_to_be_uncalibrated(checkpoint: Path, tmp_path: Path) -> None:
+    asked = Asked(levels=True)
+    assert "level words weighed" in read_card(checkpoint, asked).preprocess
+    assert "not calibrated" not in read_card(checkpoint, asked).preprocess
+    for file in checkpoint.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    record = json.loads((checkpoint / "tatar.json").read_bytes())
+    del record["level_rows"]
+    (tmp_path / "tatar.json").unlink()
+    (tmp_path / "tatar.json").write_text(json.dumps(record))
+    assert "not calibrated" in read_card(tmp_path, asked).preprocess
+
+
+def test_one_way_of_asking_at_a_time(checkpoint: Path) -> None:
+    with pytest.raises(UserError, match="two ways of asking"):
+        beholder.load(f"tatar:{checkpoint}", explain=True, levels=True)
+    with pytest.raises(UserError, match="--levels and --allow-prompt-mismatch are not for it"):
+        beholder.load(levels=True)
 
 
 def test_reasons_come_with_the_number_that_follows_them(checkpoint: Path, pictures: list[Image.Image]) -> None:

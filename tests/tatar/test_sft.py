@@ -74,9 +74,10 @@ def test_the_answer_and_its_end_are_labelled_and_nothing_else(sets, tmp_path: Pa
     places = [trainer.train_dataset.with_format(None)[place]["place"] for place in range(6)]
     draws = read_material(recipe(sets)).draws
     assert {examples[draws[place].example].task for place in places} == {"quality", "aesthetics"}
+    assert {draws[place].form for place in places} == {"reasons", "level"}
     for labels, ids, place in zip(batch["labels"], batch["input_ids"], places, strict=True):
         learned = labels[labels != -100]
-        expected = examples[draws[place].example].answer() + tokenizer.eos_token + "\n"
+        expected = examples[draws[place].example].answer(draws[place].form) + tokenizer.eos_token + "\n"
         assert tokenizer.decode(learned) == expected
         assert torch.equal(ids[labels != -100], learned)
         assert tokenizer.convert_tokens_to_ids("<|image_pad|>") not in learned

@@ -89,6 +89,7 @@ def score(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     timeout_s: float | None = None,
     explain: bool = False,
+    levels: bool = False,
     allow_prompt_mismatch: bool = False,
     on_progress: OnProgress = lambda progress: None,
 ) -> Run:
@@ -104,13 +105,14 @@ def score(
     the rows and needs them all in memory. `workers` processes (default: one per usable CPU) score `batch_size`
     pictures at a time. A picture with more than `max_pixels` gets status `too_large` before decoding, one that takes
     longer than `timeout_s` (default: the engine's, 30 for small models) gets `timeout`. `explain` asks the model for a
-    reason with each score, `allow_prompt_mismatch` lets it be asked with other prompts than it was trained with.
+    reason with each score, `levels` has one that names a number weigh level words instead, `allow_prompt_mismatch`
+    lets it be asked with other prompts than it was trained with.
     `on_progress` is called after every picture and every finished shard.
 
     Raises `UserError` (a ValueError) for anything a person can put right: nothing to score, an unknown model, an
     `out` that exists or that another run is writing, a run to resume that was started with other settings.
     """
-    checkpoint = resolve(model, Asked(explain, allow_prompt_mismatch))
+    checkpoint = resolve(model, Asked(explain, levels, allow_prompt_mismatch))
     engine, card = checkpoint.engine, checkpoint.card()
     if engine.one_process and workers not in (None, 1):
         raise UserError(f"--workers {workers}: {card.name} is held by one process. Try a larger --batch-size instead")

@@ -47,6 +47,9 @@ def evaluate(
         bool,
         typer.Option("--explain", help="Have the model reason first; for tatar, and how its results are reported."),
     ] = False,
+    levels: Annotated[
+        bool, typer.Option("--levels", help="Have the model weigh level words instead of a number; for tatar.")
+    ] = False,
     allow_prompt_mismatch: Annotated[
         bool,
         typer.Option("--allow-prompt-mismatch", help="Ask with other prompts than the model learned with; for tatar."),
@@ -58,7 +61,7 @@ def evaluate(
 
     Writes predictions.parquet and result.json.
     """
-    folder = out or _default_folder(model, manifest, split, explain)
+    folder = out or _default_folder(model, manifest, split, "explained" if explain else "levels" if levels else None)
     with show_progress(sys.stderr) as on_progress:
         result = run_evaluate(
             model,
@@ -70,6 +73,7 @@ def evaluate(
             workers=workers,
             batch_size=batch_size,
             explain=explain,
+            levels=levels,
             allow_prompt_mismatch=allow_prompt_mismatch,
             resamples=resamples,
             seed=seed,
@@ -81,11 +85,11 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _default_folder(model: str, manifest: Path, split: str | None, explain: bool) -> Path:
+def _default_folder(model: str, manifest: Path, split: str | None, way: str | None) -> Path:
     _, source = split_name(model)
     name = source.stem if source.suffix.lower() in FILE_SUFFIXES else folder_name(source)
     data = manifest.resolve()
-    parts = [name, data.name if data.is_dir() else data.parent.name, split, "explained" if explain else None]
+    parts = [name, data.name if data.is_dir() else data.parent.name, split, way]
     return Path("results") / "-".join(part for part in parts if part)
 
 

@@ -80,6 +80,9 @@ def score(
     explain: Annotated[
         bool, typer.Option("--explain", help="Have the model reason first, and keep its words; for tatar.")
     ] = False,
+    levels: Annotated[
+        bool, typer.Option("--levels", help="Have the model weigh level words instead of a number; for tatar.")
+    ] = False,
     allow_prompt_mismatch: Annotated[
         bool,
         typer.Option("--allow-prompt-mismatch", help="Ask with other prompts than the model learned with; for tatar."),
@@ -118,6 +121,7 @@ def score(
                 max_pixels=max_pixels,
                 timeout_s=timeout,
                 explain=explain,
+                levels=levels,
                 allow_prompt_mismatch=allow_prompt_mismatch,
                 on_progress=on_progress,
             )

@@ -43,6 +43,7 @@ def predict(
     workers: int | None,
     batch_size: int,
     explain: bool,
+    levels: bool,
     allow_prompt_mismatch: bool,
     on_progress: OnProgress,
 ) -> Predictions:
@@ -55,6 +56,7 @@ def predict(
         workers=workers,
         batch_size=batch_size,
         explain=explain,
+        levels=levels,
         allow_prompt_mismatch=allow_prompt_mismatch,
         on_progress=on_progress,
     ).table

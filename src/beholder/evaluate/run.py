@@ -43,6 +43,7 @@ def evaluate(
     workers: int | None = None,
     batch_size: int = BATCH_SIZE,
     explain: bool = False,
+    levels: bool = False,
     allow_prompt_mismatch: bool = False,
     resamples: int = 1000,
     seed: int = 0,
@@ -53,8 +54,8 @@ def evaluate(
     `model` is a model's name or folder, or a `.parquet` or `.csv` file of predictions, whose direction the caller
     declares with `lower_is_better`. `split` may be left out only where the manifest has a single one. `by` names a
     manifest column: each of its values gets its own numbers. Groups are resampled whole where the manifest was split
-    by group, rows otherwise. `workers`, `batch_size`, `explain` and `allow_prompt_mismatch` are those of
-    `beholder.score`. Raises UserError for arguments that don't fit the manifest.
+    by group, rows otherwise. `workers`, `batch_size`, `explain`, `levels` and `allow_prompt_mismatch` are those
+    of `beholder.score`. Raises UserError for arguments that don't fit the manifest.
     """
     whole = manifest if isinstance(manifest, Manifest) else read_manifest(Path(manifest))
     split = _chosen_split(whole, split)
@@ -63,8 +64,8 @@ def evaluate(
     is_file = Path(model).suffix.lower() in FILE_SUFFIXES
     if lower_is_better and not is_file:
         raise UserError(f"--lower-is-better is for a file of predictions; {model} declares its own direction")
-    if explain and is_file:
-        raise UserError(f"--explain is for a model; {model} is a file of predictions")
+    if (explain or levels) and is_file:
+        raise UserError(f"--explain and --levels are for a model; {model} is a file of predictions")
     runtimes: tuple[str, ...] = ()
     if is_file:
         found = read_predictions_file(Path(model), rows)
@@ -76,6 +77,7 @@ def evaluate(
             workers=workers,
             batch_size=batch_size,
             explain=explain,
+            levels=levels,
             allow_prompt_mismatch=allow_prompt_mismatch,
             on_progress=on_progress,
         )

@@ -106,7 +106,7 @@ def read_card(folder: Path, asked: Asked) -> Card:
     card = Card.read(folder / CARD_FILE)
     if asked != SCORES_ONLY:
         raise UserError(
-            f"model {card.name!r} gives scores without reasons and is asked with no prompt, so --explain and "
-            "--allow-prompt-mismatch are not for it. Try --model tatar:FOLDER, a model that reasons"
+            f"model {card.name!r} gives scores without reasons and is asked with no prompt, so --explain, "
+            "--levels and --allow-prompt-mismatch are not for it. Try --model tatar:FOLDER, a model that reasons"
         )
     return card

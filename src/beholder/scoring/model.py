@@ -37,16 +37,17 @@ def load(
     *,
     threads: int | None = None,
     explain: bool = False,
+    levels: bool = False,
     allow_prompt_mismatch: bool = False,
 ) -> Model:
     """A model by name, from a checkpoint folder, or `tatar:FOLDER`, ready to score.
 
     `threads` are those of the CPU; if not given, 1 for a small model and as many as torch takes for a large one.
-    `explain` asks for a reason in words with each score, `allow_prompt_mismatch` lets a model be asked with other
-    prompts than those it was trained with. Raises UserError (a ValueError) for an unknown name, a damaged folder, or
-    reasons asked of a model that has none.
+    `explain` asks for a reason in words with each score, `levels` has a model that names a number weigh level words
+    instead, `allow_prompt_mismatch` lets a model be asked with other prompts than those it was trained with. Raises
+    UserError (a ValueError) for an unknown name, a damaged folder, or what the model does not have.
     """
-    return Model(resolve(model, Asked(explain, allow_prompt_mismatch)).open(threads))
+    return Model(resolve(model, Asked(explain, levels, allow_prompt_mismatch)).open(threads))
 
 
 @dataclass(frozen=True, repr=False)

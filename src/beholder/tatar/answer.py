@@ -1,5 +1,7 @@
 """What the model writes: an optional `<think>` block, then `<answer>NUMBER</answer>` (TATAR, section 2 of our spec).
 
+Asked for a level it writes one sentence that ends with the level word (section 9); that is weighed and never read.
+
 One scale, 0 to 100 and higher is better, for every task and data set; a number is used as it stands. What can't be read
 is a failure with a reason, never a score.
 """
@@ -7,10 +9,11 @@ is a failure with a reason, never a score.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from beholder.task import ScoreRange
+from beholder.task import ScoreRange, Task
 
 Reason = Literal["truncated", "bad_think", "no_answer", "many_answers", "not_a_number", "out_of_range"]
 """Why there is no score. `truncated`: the text hit the token limit, or ends inside the answer block."""
@@ -21,6 +24,12 @@ SCALE = ScoreRange(0, 100)
 THINK, END_THINK = "<think>", "</think>"
 ANSWER, END_ANSWER = "<answer>", "</answer>"
 TAGS = (THINK, END_THINK, ANSWER, END_ANSWER)
+
+LEVEL_PREFIX: Mapping[Task, str] = {
+    "quality": "The technical quality of this picture is",
+    "aesthetics": "The beauty of this picture is",
+}
+"""What stands before the level word."""
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
@@ -79,6 +88,15 @@ def prefix(think: str | None) -> str:
     if any(tag in think for tag in TAGS):
         raise ValueError(f"the think text holds one of {' '.join(TAGS)}: {think!r}")
     return f"{THINK}{think.strip()}{END_THINK}\n{ANSWER}"
+
+
+def write_level(level: str, task: Task) -> str:
+    """The answer to the question for a level.
+
+    >>> write_level("good", "quality")
+    'The technical quality of this picture is good.'
+    """
+    return f"{LEVEL_PREFIX[task]} {level}."
 
 
 def target(score: float, declared: ScoreRange) -> float:

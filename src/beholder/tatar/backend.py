@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from transformers import GenerationConfig
 
 from beholder.errors import UserError
 from beholder.tatar.folder import Loaded
+from beholder.tatar.question import Question
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,8 @@ class Backend(Protocol):
         """Where it runs, e.g. `cuda`."""
         ...
 
-    def probabilities(
-        self, prompts: Sequence[Prompt], beginnings: Sequence[tuple[int, ...]], ids: Sequence[int]
-    ) -> NDArray[np.float64]:
-        """(prompts, beginnings, ids): probability of each token of `ids` after a prompt and each beginning.
-
-        `beginnings` are tokens, the first one none at all.
-        """
+    def probabilities(self, images: Sequence[Image.Image], questions: Sequence[Question]) -> list[NDArray[np.float64]]:
+        """Per question (images, beginnings, ids): probability of each token after its text and each beginning."""
         ...
 
     def write(self, prompts: Sequence[Prompt], max_tokens: int) -> list[Written]:
@@ -67,15 +66,14 @@ class TransformersBackend:
         """As `Backend.device`."""
         return str(self.loaded.model.device)
 
-    def probabilities(
-        self, prompts: Sequence[Prompt], beginnings: Sequence[tuple[int, ...]], ids: Sequence[int]
-    ) -> NDArray[np.float64]:
-        """As `Backend.probabilities`: picture and prompt go through the model once, beginnings all at once after it."""
+    def probabilities(self, images: Sequence[Image.Image], questions: Sequence[Question]) -> list[NDArray[np.float64]]:
+        """As `Backend.probabilities`: a picture goes through the model once for all questions with the same head."""
         try:
-            return self._probabilities(prompts, beginnings, ids)
+            return self._probabilities(images, questions)
         except torch.OutOfMemoryError:
-            halves = _halves(prompts)
-        return np.concatenate([self.probabilities(half, beginnings, ids) for half in halves])
+            halves = _halves(images)
+        both = [self.probabilities(half, questions) for half in halves]
+        return [np.concatenate(parts) for parts in zip(*both, strict=True)]
 
     def write(self, prompts: Sequence[Prompt], max_tokens: int) -> list[Written]:
         """As `Backend.write`."""
@@ -86,31 +84,44 @@ class TransformersBackend:
         return [written for half in halves for written in self.write(half, max_tokens)]
 
     @torch.inference_mode()
-    def _probabilities(
-        self, prompts: Sequence[Prompt], beginnings: Sequence[tuple[int, ...]], ids: Sequence[int]
-    ) -> NDArray[np.float64]:
-        assert not beginnings[0], "the first beginning is none"
-        inputs = self._inputs(prompts)
-        mask: Tensor = inputs["attention_mask"]
-        found = self.loaded.model(**inputs, **self._positions(mask, None), use_cache=True, logits_to_keep=1)
-        columns = [_of(found.logits[:, -1], ids)[:, None]]
-        if written := beginnings[1:]:
-            width, n = max(map(len, written)), len(written)
+    def _probabilities(self, images: Sequence[Image.Image], questions: Sequence[Question]) -> list[NDArray[np.float64]]:
+        found: dict[int, NDArray[np.float64]] = {}
+        for head in dict.fromkeys(question.head for question in questions):
+            inputs = self._inputs([Prompt(image, head) for image in images])
+            mask: Tensor = inputs["attention_mask"]
+            seen = self.loaded.model(**inputs, **self._positions(mask, None), use_cache=True, logits_to_keep=1)
+            places = [place for place, question in enumerate(questions) if question.head == head]
+            for place in places:
+                cache = seen.past_key_values if place == places[-1] else deepcopy(seen.past_key_values)
+                found[place] = self._answers(questions[place], mask, cache, seen.logits[:, -1])
+        return [found[place] for place in range(len(questions))]
+
+    def _answers(self, question: Question, mask: Tensor, cache: Any, logits: Tensor) -> NDArray[np.float64]:
+        """(B, beginnings, ids) from what the head left: its (B, L) mask, its cache, and (B, V) logits of its end."""
+        n_rows, ids = len(mask), question.ids
+        if question.tail:
+            tail = self.loaded.processor.tokenizer(question.tail, add_special_tokens=False)["input_ids"]
+            mask = torch.cat([mask, mask.new_ones(n_rows, len(tail))], dim=1)
+            logits = self._go_on(mask.new_tensor([tail] * n_rows), mask, cache, logits_to_keep=1)[:, -1]
+        columns = [_of(logits, ids)[:, None]]
+        if written := question.beginnings[1:]:
+            n, width = len(written), max(map(len, written))
             # Padded on the right: what comes later can't be seen from where an answer is read.
-            tokens = torch.tensor([[*each, *[each[-1]] * (width - len(each))] for each in written], device=mask.device)
-            cache = found.past_key_values
+            tokens = mask.new_tensor([[*each, *[each[-1]] * (width - len(each))] for each in written])
             cache.batch_repeat_interleave(n)
-            mask = torch.cat([mask, mask.new_ones(len(mask), width)], dim=1).repeat_interleave(n, dim=0)
-            later = self.loaded.model(
-                input_ids=tokens.repeat(len(prompts), 1),
-                attention_mask=mask,
-                past_key_values=cache,
-                **self._positions(mask, width),
-            )
-            last = torch.tensor([len(each) - 1 for each in written], device=mask.device).repeat(len(prompts))
-            logits = later.logits[torch.arange(len(last), device=mask.device), last]
-            columns.append(_of(logits, ids).view(len(prompts), n, len(ids)))
+            mask = torch.cat([mask, mask.new_ones(n_rows, width)], dim=1).repeat_interleave(n, dim=0)
+            last = mask.new_tensor([len(each) - 1 for each in written]).repeat(n_rows)
+            logits = self._go_on(tokens.repeat(n_rows, 1), mask, cache)[torch.arange(len(last)), last]
+            columns.append(_of(logits, ids).view(n_rows, n, len(ids)))
         return torch.cat(columns, dim=1).cpu().numpy()
+
+    def _go_on(self, tokens: Tensor, mask: Tensor, cache: Any, **more: int) -> Tensor:
+        """Logits after more (B, W) tokens; `mask` covers them and all before."""
+        positions = self._positions(mask, tokens.shape[1])
+        logits: Tensor = self.loaded.model(
+            input_ids=tokens, attention_mask=mask, past_key_values=cache, **positions, **more
+        ).logits
+        return logits
 
     @torch.inference_mode()
     def _write(self, prompts: Sequence[Prompt], max_tokens: int) -> list[Written]:
@@ -159,7 +170,8 @@ def _of(logits: Tensor, ids: Sequence[int]) -> Tensor:
     return logits.double().softmax(-1)[:, list(ids)]
 
 
-def _halves(prompts: Sequence[Prompt]) -> tuple[Sequence[Prompt], Sequence[Prompt]]:
+def _halves(prompts: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
+    """Halves of what is about one picture each."""
     if len(prompts) == 1:
         raise UserError(
             "the model and one picture do not fit into the GPU's memory. Try a smaller model, a GPU with more memory, "

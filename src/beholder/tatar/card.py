@@ -43,7 +43,7 @@ def read_card(folder: Path, asked: Asked) -> Card:
         version=record.beholder,
         tasks={task: _task_card(record, task) for task in record.tasks},
         preprocess=f"sRGB, EXIF rotation, alpha over white, whole picture at most {area} px in area, aspect kept; "
-        f"prompts {PROMPTS.version} ({PROMPTS.digest[:12]}); {_mode(asked)}",
+        f"prompts {PROMPTS.version} ({PROMPTS.digest[:12]}); {_mode(asked, record)}",
         fit_area=area,
         training=f"{record.stage.upper()} with prompts {record.prompt_version} ({record.prompts[:12]}), "
         f"seed {record.seed}. {numbers}".strip(),
@@ -68,7 +68,10 @@ def picture_area(folder: Path) -> int:
     return Fit().area
 
 
-def _mode(asked: Asked) -> str:
+def _mode(asked: Asked, record: Record) -> str:
+    if asked.levels:
+        calibrated = "" if record.level_rows else ", not calibrated: training taught none"
+        return f"the five level words weighed, without reasons{calibrated}"
     if asked.explain:
         return f"reasons first, greedy, at most {MAX_TOKENS} tokens, and the number as written"
     return f"the expected number after {ANSWER}, without reasons"

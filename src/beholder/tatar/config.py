@@ -97,6 +97,8 @@ class SftRecipe(RunConfig):
     """Chance that a drawn picture is one of quality, until every picture of both tasks was seen `epochs` times."""
     think_dropout: dict[Task, Share] = {}
     """Chance per task that an answer is learned without its think block; 0 for a task that is not named."""
+    level_rows: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the draws that teach to name the level word of a picture, which `beholder score --levels` weighs."""
     epochs: int = Field(default=1, ge=1)
     batch: int = Field(default=128, ge=1)
     """Pictures per optimiser step over all processes."""

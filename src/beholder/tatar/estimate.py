@@ -102,7 +102,7 @@ class Work:
 def sizes_of(config: Any, lora_rank: int | None) -> Sizes:
     """Sizes of the model that a configuration describes; no memory is taken for its weights."""
     with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(config)
+        model = AutoModelForImageTextToText.from_config(config)  # type: ignore[no-untyped-call]
     decoder, text = model.get_decoder(), config.get_text_config()
     embedding = model.get_input_embeddings()
     inside = sum(parameter.numel() for parameter in decoder.parameters())

@@ -12,10 +12,11 @@ from beholder.errors import UserError
 from beholder.imaging.fit import Fit
 from beholder.imaging.open import open_image
 from beholder.imaging.status import ImageError
-from beholder.task import Task
-from beholder.tatar.answer import target, write
+from beholder.task import Task, level_of
+from beholder.tatar.answer import target, write, write_level
 from beholder.tatar.config import DataConfig
 from beholder.tatar.folder import LearnedFrom
+from beholder.tatar.mixing import Form
 from beholder.tatar.rationale import Rationale, read_rationales
 
 _TOLERANCE = 1e-6
@@ -36,9 +37,11 @@ class Example:
     target_std: float | None = None
     """Standard deviation of what people gave it, on the scale of `target`; None where its set does not say."""
 
-    def answer(self, *, think: bool = True) -> str:
-        """The completion to learn, without its think block where `think` is False."""
-        return write(self.target, self.think if think else None)
+    def answer(self, form: Form = "reasons") -> str:
+        """The completion to learn."""
+        if form == "level":
+            return write_level(level_of(self.target / 100), self.task)
+        return write(self.target, self.think if form == "reasons" else None)
 
 
 def read_examples(data: Iterable[DataConfig], held_out: Sequence[Path] = ()) -> tuple[list[Example], list[LearnedFrom]]:

@@ -316,6 +316,7 @@ def _finish(trainer: GRPOTrainer, recipe: GrpoRecipe, base: Loaded, asked: Asked
             base=str(recipe.model),
             data=tuple(asked.sources),
             seed=recipe.seed,
+            level_rows=base.record.level_rows if base.record else 0.0,
             numbers={"steps": float(recipe.steps), "reward": float(steps[-1]["reward"])},
         )
         save(out / MODEL, Loaded(trainer.accelerator.unwrap_model(trainer.model), base.processor, record), state)

@@ -34,7 +34,7 @@ class NumberTokens:
     @classmethod
     def of(cls, tokenizer: Any) -> NumberTokens:
         """The number tokens of a tokenizer. Raises `UserError` where it cuts numbers in another way."""
-        integers = [_after_tag(tokenizer, str(n)) for n in range(101)]
+        integers = [tokens_after(ANSWER, str(n), tokenizer) for n in range(101)]
         digits = tuple(ids[0] for ids in integers[:10] if len(ids) == 1)
         if len(digits) == 10 and all(
             ids == tuple(digits[int(digit)] for digit in str(n)) for n, ids in enumerate(integers)
@@ -75,8 +75,11 @@ def _worth_of_first_digits(second: NDArray[np.float64], third_is_0: float) -> ND
     return worth
 
 
-def _after_tag(tokenizer: Any, text: str) -> tuple[int, ...]:
-    """Tokens of a text that stands after the opened answer tag, where some tokenizers cut otherwise than at a start."""
-    tag = tokenizer(ANSWER, add_special_tokens=False)["input_ids"]
-    both = tokenizer(ANSWER + text, add_special_tokens=False)["input_ids"]
-    return tuple(both[len(tag) :]) if both[: len(tag)] == tag else ()
+def tokens_after(before: str, text: str, tokenizer: Any) -> tuple[int, ...]:
+    """Tokens of a text that stands after another, where some tokenizers cut otherwise than at a start.
+
+    None at all where `before` would be cut otherwise than alone.
+    """
+    alone = tokenizer(before, add_special_tokens=False)["input_ids"]
+    both = tokenizer(before + text, add_special_tokens=False)["input_ids"]
+    return tuple(both[len(alone) :]) if both[: len(alone)] == alone else ()

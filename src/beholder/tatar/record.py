@@ -54,6 +54,8 @@ class Record(_Strict):
     prompt_version: str = PROMPTS.version
     data: tuple[LearnedFrom, ...] = Field(min_length=1)
     seed: int
+    level_rows: float = Field(default=0.0, ge=0, lt=1)
+    """Share of SFT that taught level words; without any, levels are weighed but not calibrated."""
     beholder: str = __version__
     numbers: dict[str, float] = {}
     """What training counted and measured, e.g. `steps` and `loss`."""

@@ -1,14 +1,16 @@
-"""Scoring with a TATAR checkpoint: the expected number at once, or reasons first and then the number."""
+"""Scoring with a TATAR checkpoint: the expected number or level at once, or reasons first and then the number."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from transformers.utils import logging
 
@@ -16,14 +18,16 @@ from beholder.imaging.fit import Fit
 from beholder.scoring.asked import Asked
 from beholder.scoring.card import Card
 from beholder.scoring.scorer import Verdict, Verdicts, View
-from beholder.task import Task
-from beholder.tatar.answer import prefix, read
+from beholder.task import TASKS, Task
+from beholder.tatar.answer import read
 from beholder.tatar.backend import Backend, Prompt, TransformersBackend, Written
 from beholder.tatar.card import MAX_TOKENS, read_card
 from beholder.tatar.folder import load, load_processor
+from beholder.tatar.level import VALUES, LevelTokens
 from beholder.tatar.number import LEAST_MASS, NumberTokens
 from beholder.tatar.picture import fit_of
 from beholder.tatar.prompts import PROMPTS
+from beholder.tatar.question import Question, question
 
 _QUOTED = 200
 """Characters of an unparsed answer that its row quotes."""
@@ -40,8 +44,8 @@ class TatarScorer:
     fit: Fit
     backend: Backend
     processor: Any
-    numbers: NumberTokens | None
-    """How numbers are read without writing; None where the model reasons first."""
+    tokens: Mapping[Task, NumberTokens] | Mapping[Task, LevelTokens] | None
+    """What is weighed for each task without writing; None where the model reasons first."""
 
     @property
     def device(self) -> str:
@@ -49,29 +53,37 @@ class TatarScorer:
         return self.backend.device
 
     def infer(self, views: Sequence[View], tasks: Sequence[Task]) -> list[Verdicts]:
-        """As `Scorer.infer`: all views at once, task by task."""
+        """As `Scorer.infer`: all views at once; what is written is written task by task."""
         images = [Image.fromarray(view) for view in views]
-        found: list[Verdicts] = [{} for _ in images]
-        for task in tasks if images else ():
-            for verdicts, verdict in zip(found, self._judge(images, self.chat(task)), strict=True):
-                verdicts[task] = verdict
-        return found
+        if not images or not tasks:
+            return [{} for _ in images]
+        of_task = self._written(images, tasks) if self.tokens is None else self._weighed(images, tasks)
+        return [dict(zip(tasks, verdicts, strict=True)) for verdicts in zip(*of_task, strict=True)]
 
     def chat(self, task: Task) -> str:
-        """What the model is asked, as text up to its own turn, with one place for the picture."""
+        """What is asked where reasons are written, up to the model's turn, with one place for the picture."""
         chat: str = self.processor.apply_chat_template(
             PROMPTS.messages(task), tokenize=False, add_generation_prompt=True
         )
         return chat
 
-    def _judge(self, images: Sequence[Image.Image], chat: str) -> list[Verdict]:
-        numbers = self.numbers
-        if numbers is None:
-            prompts = [Prompt(image, chat) for image in images]
-            return [_verdict_of_text(written) for written in self.backend.write(prompts, MAX_TOKENS)]
-        prompts = [Prompt(image, chat + prefix(None)) for image in images]
-        found = self.backend.probabilities(prompts, numbers.beginnings, numbers.ids)
-        return [_verdict_of_number(*numbers.expected(each)) for each in found]
+    def question(self, task: Task) -> Question:
+        """What is asked where nothing is written."""
+        assert self.tokens is not None, "this scorer writes"
+        tokens = self.tokens[task]
+        level = isinstance(tokens, LevelTokens)
+        return question(self.processor, task, tokens.beginnings, tokens.ids, level=level)
+
+    def _weighed(self, images: Sequence[Image.Image], tasks: Sequence[Task]) -> list[list[Verdict]]:
+        assert self.tokens is not None, "this scorer writes"
+        found = self.backend.probabilities(images, [self.question(task) for task in tasks])
+        return [
+            [_verdict(self.tokens[task], each) for each in answers] for task, answers in zip(tasks, found, strict=True)
+        ]
+
+    def _written(self, images: Sequence[Image.Image], tasks: Sequence[Task]) -> list[list[Verdict]]:
+        prompts = {task: [Prompt(image, self.chat(task)) for image in images] for task in tasks}
+        return [[_verdict_of_text(each) for each in self.backend.write(prompts[task], MAX_TOKENS)] for task in tasks]
 
 
 def open_scorer(folder: Path, asked: Asked, threads: int | None) -> TatarScorer:
@@ -95,15 +107,30 @@ def open_scorer(folder: Path, asked: Asked, threads: int | None) -> TatarScorer:
     else:
         loaded = load(folder, device="cuda" if has_gpu else "cpu", allow_prompt_mismatch=asked.allow_prompt_mismatch)
         processor, backend = loaded.processor, TransformersBackend(loaded)
-    numbers = None if asked.explain else NumberTokens.of(processor.tokenizer)
-    return TatarScorer(card, fit_of(processor), backend, processor, numbers)
+    return TatarScorer(card, fit_of(processor), backend, processor, _tokens(processor.tokenizer, asked))
 
 
-def _verdict_of_number(score: float, mass: float) -> Verdict:
-    if not mass >= LEAST_MASS:
-        said = f"after the opened answer tag a number follows with probability {mass:.3f}; needed is {LEAST_MASS:g}"
-        return Verdict(None, failure=said)
-    return Verdict(score)
+def _tokens(tokenizer: Any, asked: Asked) -> Mapping[Task, NumberTokens] | Mapping[Task, LevelTokens] | None:
+    if asked.explain:
+        return None
+    if asked.levels:
+        return {task: LevelTokens.of(tokenizer, task) for task in TASKS}
+    return dict.fromkeys(TASKS, NumberTokens.of(tokenizer))
+
+
+def _verdict(tokens: NumberTokens | LevelTokens, probabilities: NDArray[np.float64]) -> Verdict:
+    """A verdict from (beginnings, ids) probabilities."""
+    if isinstance(tokens, LevelTokens):
+        levels, mass = tokens.weighed(probabilities)
+        if mass >= LEAST_MASS:
+            return Verdict(float(levels @ VALUES), levels=tuple(levels.tolist()))
+        return _doubt("where a level word is due, one of the five", mass)
+    score, mass = tokens.expected(probabilities)
+    return Verdict(score) if mass >= LEAST_MASS else _doubt("after the opened answer tag a number", mass)
+
+
+def _doubt(what: str, mass: float) -> Verdict:
+    return Verdict(None, failure=f"{what} follows with probability {mass:.3f}; needed is {LEAST_MASS:g}")
 
 
 def _verdict_of_text(written: Written) -> Verdict:

@@ -63,6 +63,7 @@ def read_material(recipe: SftRecipe) -> Material:
         quality_share=recipe.quality_share,
         epochs=recipe.epochs,
         think_dropout=recipe.think_dropout,
+        level_rows=recipe.level_rows,
         seed=recipe.seed,
     )
     return Material(examples, sources, draws)
@@ -171,9 +172,10 @@ def as_dataset(material: Material, base: Loaded) -> Dataset:
     def rows(places: dict[str, list[int]]) -> dict[str, list[Any]]:
         drawn = [material.draws[place] for place in places["place"]]
         examples = [material.examples[draw.example] for draw in drawn]
-        answers = [example.answer(think=draw.think) for example, draw in zip(examples, drawn, strict=True)]
+        pairs = list(zip(examples, drawn, strict=True))
+        answers = [example.answer(draw.form) for example, draw in pairs]
         return {
-            "prompt": [PROMPTS.messages(example.task) for example in examples],
+            "prompt": [PROMPTS.messages(example.task, level=draw.form == "level") for example, draw in pairs],
             "completion": [[{"role": "assistant", "content": [{"type": "text", "text": text}]}] for text in answers],
             "images": [[open_picture(example.path, fit)] for example in examples],
         }
@@ -255,6 +257,7 @@ def _finish(trainer: SFTTrainer, recipe: SftRecipe, base: Loaded, material: Mate
         base=recipe.model if isinstance(recipe.model, str) else "tiny",
         data=tuple(material.sources),
         seed=recipe.seed,
+        level_rows=recipe.level_rows,
         numbers=numbers,
     )
     model = trainer.accelerator.unwrap_model(trainer.model)

@@ -24,7 +24,7 @@ from transformers import (
 
 from beholder.language.findings import ASPECTS
 from beholder.task import LEVELS, TASKS
-from beholder.tatar.answer import TAGS
+from beholder.tatar.answer import TAGS, write_level
 from beholder.tatar.prompts import PROMPTS
 
 HEAD_WIDTH = 32
@@ -99,7 +99,11 @@ def make_tiny(folder: Path, config: TinyConfig | None = None, *, texts: Iterable
 
 def _tokenizer(config: TinyConfig, texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """Byte-level BPE; a digit is always a token of its own, as Qwen has it, and so is a tag."""
-    known = {text for text in texts if text.strip()} | {PROMPTS.system, *map(PROMPTS.user, TASKS), *LEVELS}
+    known = {text for text in texts if text.strip()} | {PROMPTS.system, *LEVELS}
+    known |= {
+        PROMPTS.messages(task, level=level)[-1]["content"][1]["text"] for task in TASKS for level in (False, True)
+    }
+    known |= {write_level(level, task) for level in LEVELS for task in TASKS}
     known |= {"system", "user", "assistant"}
     known |= {f" {phrase}" for aspect in ASPECTS for step in aspect.steps if step for phrase in step[1]}
     tokenizer = Tokenizer(models.BPE())

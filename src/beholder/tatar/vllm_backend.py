@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from vllm import LLM, SamplingParams  # type: ignore[import-not-found]
 
 from beholder.tatar.backend import Prompt, Written
+from beholder.tatar.question import Question
 
 TOP = 20
 """Most likely tokens whose probabilities vLLM tells; a digit beyond them counts as impossible."""
@@ -38,15 +40,16 @@ class VllmBackend:
             )
         )
 
-    def probabilities(
-        self, prompts: Sequence[Prompt], beginnings: Sequence[tuple[int, ...]], ids: Sequence[int]
-    ) -> NDArray[np.float64]:
+    def probabilities(self, images: Sequence[Image.Image], questions: Sequence[Question]) -> list[NDArray[np.float64]]:
         """As `Backend.probabilities`."""
-        tokenizer = self.llm.get_tokenizer()
+        return [self._answers(images, question) for question in questions]
+
+    def _answers(self, images: Sequence[Image.Image], question: Question) -> NDArray[np.float64]:
+        tokenizer, ids = self.llm.get_tokenizer(), question.ids
         started = [
-            Prompt(prompt.image, prompt.text + tokenizer.decode(list(beginning)))
-            for prompt in prompts
-            for beginning in beginnings
+            Prompt(image, question.head + question.tail + tokenizer.decode(list(beginning)))
+            for image in images
+            for beginning in question.beginnings
         ]
         found = np.zeros((len(started), len(ids)))
         one = SamplingParams(temperature=0.0, max_tokens=1, logprobs=TOP)
@@ -55,7 +58,7 @@ class VllmBackend:
             for column, token in enumerate(ids):
                 if token in likely:
                     found[row, column] = np.exp(likely[token].logprob)
-        return found.reshape(len(prompts), len(beginnings), len(ids))
+        return found.reshape(len(images), len(question.beginnings), len(ids))
 
     def write(self, prompts: Sequence[Prompt], max_tokens: int) -> list[Written]:
         """As `Backend.write`."""
