@@ -47,6 +47,11 @@ VERBS = {
         when_stopped="Finished parts are kept: the same command with --resume goes on from there.",
     ),
     "report": Verb("beholder.cli.report:report", "Make one page about scored pictures, to look at and to share."),
+    "select": Verb(
+        "beholder.cli.select:select",
+        "Copy, link or list the best pictures by their scores.",
+        when_stopped="A copy is not lost: the same command goes on from there.",
+    ),
     "serve": Verb("beholder.cli.serve:serve", "Score pictures over HTTP, with a page to drop them on.", extra="serve"),
     "models": Verb("beholder.cli.models:app", "What the numbers mean, and how accurate they are."),
     "evaluate": Verb("beholder.cli.evaluate:evaluate", "Measure a model on rated pictures.", extra="evaluate"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from beholder.data.columns import SPLITS
 from beholder.data.manifest import Manifest
-from beholder.data.scenes import SAME_SCENE, find_scenes, thumbnails
+from beholder.data.scenes import SAME_SCENE, Thumbnails, find_scenes, thumbnails
 from beholder.data.split import SHARES, Shares, split_groups
 
 Kind = Literal["same file", "same scene", "same group"]
@@ -50,15 +50,26 @@ def find_leaks(manifest: Manifest, threshold: float = SAME_SCENE, workers: int =
     """
     paths = manifest.paths()
     small, failed = thumbnails(paths, workers)
-    twins = _same_files([path if row not in failed else None for row, path in enumerate(paths)])
-    known = {(twin.first, twin.second) for twin in twins}
-    for pair in find_scenes(small, threshold):
-        if (pair.first, pair.second) not in known and not {pair.first, pair.second} & failed.keys():
-            twins.append(Twin(pair.first, pair.second, "same scene", pair.agreement))
+    twins = find_twins(paths, small, failed, threshold)
     splits, names = manifest.column("split"), manifest.column("path")
     leaks = [twin for twin in twins if splits[twin.first] != splits[twin.second]]
     leaks += _split_groups_of(manifest.groups(), splits)
     return LeakReport(tuple(twins), tuple(leaks), {names[row]: reason for row, reason in failed.items()})
+
+
+def find_twins(
+    paths: Sequence[Path], small_NHWC: Thumbnails, failed: Mapping[int, str], threshold: float = SAME_SCENE
+) -> list[Twin]:
+    """Same files, and shots of one scene that are not, among the pictures whose row is not in `failed`.
+
+    `small_NHWC` and `failed` as `scenes.thumbnails` gives them.
+    """
+    twins = _same_files([path if row not in failed else None for row, path in enumerate(paths)])
+    known = {(twin.first, twin.second) for twin in twins}
+    for pair in find_scenes(small_NHWC, threshold):
+        if (pair.first, pair.second) not in known and not {pair.first, pair.second} & failed.keys():
+            twins.append(Twin(pair.first, pair.second, "same scene", pair.agreement))
+    return twins
 
 
 def fix_leaks(
