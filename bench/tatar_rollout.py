@@ -20,12 +20,13 @@ import torch
 from PIL import Image
 from record import Table, at_least, busy_share, publish, script
 
+from beholder.tatar.config import TinyConfig
 from beholder.tatar.examples import Example
 from beholder.tatar.folder import LearnedFrom, load
 from beholder.tatar.grpo import Asked, make_trainer, trainer_arguments
 from beholder.tatar.grpo_config import GrpoRecipe
 from beholder.tatar.layout import Place
-from beholder.tatar.tiny import TinyConfig, make_tiny
+from beholder.tatar.tiny import make_tiny
 
 SIDE = 28 * 29
 """Pixels; 841 visual tokens."""

@@ -26,10 +26,11 @@ from beholder.scoring.table import split_name
 from beholder.task import TASKS, Task
 from beholder.tatar.backend import Prompt
 from beholder.tatar.card import MAX_TOKENS
+from beholder.tatar.config import TinyConfig
 from beholder.tatar.folder import Loaded, load, save
 from beholder.tatar.record import LearnedFrom, Record
 from beholder.tatar.score import open_scorer
-from beholder.tatar.tiny import TinyConfig, make_tiny
+from beholder.tatar.tiny import make_tiny
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 

@@ -9,12 +9,13 @@ import torch
 from PIL import Image
 
 from beholder.task import TASKS, Task
+from beholder.tatar.config import TinyConfig
 from beholder.tatar.examples import Example
 from beholder.tatar.folder import Loaded, load, save
 from beholder.tatar.mixing import Form
 from beholder.tatar.prompts import PROMPTS
 from beholder.tatar.record import LearnedFrom, Record
-from beholder.tatar.tiny import TinyConfig, make_tiny
+from beholder.tatar.tiny import make_tiny
 
 THINK = "Sharp and clean."
 STEPS = 128

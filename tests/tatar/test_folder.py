@@ -8,9 +8,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from beholder.errors import UserError
+from beholder.tatar.config import TinyConfig
 from beholder.tatar.folder import RECORD_FILE, LearnedFrom, Loaded, Record, load, save
 from beholder.tatar.prompts import PROMPTS
-from beholder.tatar.tiny import TinyConfig, make_tiny
+from beholder.tatar.tiny import make_tiny
 
 SMALL = TinyConfig(width=32, layers=1, vision_width=32, vision_layers=1, max_side=56, vocabulary=700)
 RECORD = Record(

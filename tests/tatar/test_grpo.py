@@ -20,8 +20,8 @@ from beholder.cli import main
 from beholder.errors import UserError
 from beholder.tatar.config import SftRecipe
 from beholder.tatar.folder import load
-from beholder.tatar.grpo import LOG_FILE, describe, read_asked, train_grpo
-from beholder.tatar.grpo_config import GrpoRecipe
+from beholder.tatar.grpo import LOG_FILE, read_asked, train_grpo
+from beholder.tatar.grpo_config import GrpoRecipe, describe
 from beholder.tatar.sft import train_sft
 
 SIZES = {"width": 64, "layers": 2, "vision_width": 32, "vision_layers": 1, "max_side": 56, "vocabulary": 700}

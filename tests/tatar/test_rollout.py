@@ -10,10 +10,11 @@ import torch
 from PIL import Image
 from transformers import GenerationConfig
 
+from beholder.tatar.config import TinyConfig
 from beholder.tatar.folder import load
 from beholder.tatar.prompts import PROMPTS
 from beholder.tatar.rollout import generate_shared
-from beholder.tatar.tiny import TinyConfig, make_tiny
+from beholder.tatar.tiny import make_tiny
 
 GROUP, LENGTH = 4, 12
 

@@ -27,9 +27,10 @@ from beholder.scoring.model import Model
 from beholder.task import TASKS, ScoreRange
 from beholder.tatar.backend import TransformersBackend, Written
 from beholder.tatar.card import read_card
+from beholder.tatar.config import TinyConfig
 from beholder.tatar.folder import Loaded, load, save
 from beholder.tatar.score import TatarScorer, _verdict_of_text, open_scorer
-from beholder.tatar.tiny import TinyConfig, make_tiny
+from beholder.tatar.tiny import make_tiny
 
 GREYS = ((30, (56, 56)), (120, (64, 104)), (210, (100, 60)), (250, (90, 90)))
 
@@ -79,7 +80,7 @@ def test_what_is_shared_gives_what_writing_each_beginning_out_gives(
     """Against the plainest way: the whole text with each beginning, one at a time, without a cache."""
     scorer = open_scorer(checkpoint, asked, threads=1)
     assert isinstance(scorer.backend, TransformersBackend)
-    questions = [scorer.question(task) for task in TASKS]
+    questions = scorer.questions(TASKS)
     assert questions[0].head == questions[1].head
     found = scorer.backend.probabilities(pictures[:2], questions)
     model, tokenizer = scorer.backend.loaded.model, scorer.processor.tokenizer
@@ -110,11 +111,11 @@ def test_a_chat_whose_template_changes_the_question_is_asked_whole(
     checkpoint: Path, pictures: list[Image.Image]
 ) -> None:
     scorer = open_scorer(checkpoint, Asked(), threads=1)
-    assert scorer.question("quality").tail
+    assert scorer.questions(["quality"])[0].tail
     template = scorer.processor.chat_template
     scorer.processor.chat_template = template.replace("{{ part['text'] }}", "{{ part['text'] | upper }}")
     assert scorer.processor.chat_template != template
-    assert scorer.question("quality").tail == ""
+    assert scorer.questions(["quality"])[0].tail == ""
     [verdicts] = scorer.infer([np.asarray(pictures[0])], TASKS)
     assert all(0 <= (verdicts[task].score or 0) <= 100 for task in TASKS)
 

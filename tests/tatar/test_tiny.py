@@ -5,9 +5,10 @@ import torch
 from PIL import Image
 
 from beholder.tatar.answer import write
+from beholder.tatar.config import TinyConfig
 from beholder.tatar.folder import load
 from beholder.tatar.prompts import PROMPTS
-from beholder.tatar.tiny import TinyConfig, make_tiny
+from beholder.tatar.tiny import make_tiny
 
 SMALL = TinyConfig(width=32, layers=1, vision_width=32, vision_layers=1, max_side=56, vocabulary=700)
 

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-import yaml
-from pydantic import ValidationError
 from rich.console import Console
 
 from beholder.errors import UserError
-from beholder.tatar.config import RunConfig, SftRecipe
+from beholder.tatar.config import SftRecipe, read_recipe
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, e.g. recipes/tatar/sft-tiny.yaml.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the run; a stopped run in it goes on.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, estimate memory and time; train nothing.")]
 Gpus = Annotated[int | None, typer.Option(min=1, help="With --dry-run: estimate for so many. Default: 1.")]
 
-AnyRecipe = TypeVar("AnyRecipe", bound=RunConfig)
-
 
 def tatar_sft(recipe_file: RecipeFile, out: Out = None, dry_run: DryRun = False, gpus: Gpus = None) -> None:
     """Teach a multimodal LLM to score with reasons: supervised fine-tuning on rationales and scores."""
-    recipe = read_tatar_recipe(recipe_file, SftRecipe)
+    recipe = read_recipe(recipe_file, SftRecipe)
     try:
         from beholder.tatar.sft import train_sft
     except ModuleNotFoundError as error:
         raise _not_installed(error) from error
+    _without_bars()
     console = Console(highlight=False, markup=False, stderr=True)
     if _is_dry(dry_run, gpus):
         from beholder.tatar.dry_run import dry_run_sft
@@ -46,7 +43,8 @@ def tatar_grpo(recipe_file: RecipeFile, out: Out = None, dry_run: DryRun = False
         from beholder.tatar.grpo_config import GrpoRecipe
     except ModuleNotFoundError as error:
         raise _not_installed(error) from error
-    recipe = read_tatar_recipe(recipe_file, GrpoRecipe)
+    recipe = read_recipe(recipe_file, GrpoRecipe)
+    _without_bars()
     console = Console(highlight=False, markup=False, stderr=True)
     if _is_dry(dry_run, gpus):
         from beholder.tatar.dry_run import dry_run_grpo
@@ -58,19 +56,11 @@ def tatar_grpo(recipe_file: RecipeFile, out: Out = None, dry_run: DryRun = False
     console.print(f"The model is in {folder}. Use it: beholder score PICTURES --model tatar:{folder}", soft_wrap=True)
 
 
-def read_tatar_recipe(file: Path, kind: type[AnyRecipe]) -> AnyRecipe:
-    """A checked recipe. Raises UserError naming the field that is wrong."""
-    if not file.is_file():
-        raise UserError(f"{file} is not a file; recipes are in recipes/tatar/")
-    try:
-        return kind.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        errors = error.errors()
-        first = next((found for found in errors if found["type"] != "string_type"), errors[0])  # of a name or sizes
-        where = ".".join(str(key) for key in first["loc"]) or "the recipe"
-        raise UserError(f"{file}: {where}: {first['msg']} (it is {str(first['input'])[:80]!r})") from None
+def _without_bars() -> None:
+    """Progress bars of reading and writing weights, which would stand between the lines of a log."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _is_dry(dry_run: bool, gpus: int | None) -> bool:

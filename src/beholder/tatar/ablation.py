@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from beholder.data.columns import Split
 from beholder.data.manifest import read_manifest
-from beholder.errors import UserError
 from beholder.language.rows import write_whole
 from beholder.task import TASKS, Task
-from beholder.tatar.config import DataConfig, SftRecipe, Share, Strict
+from beholder.tatar.config import DataConfig, SftRecipe, Share, Strict, read_recipe
 from beholder.tatar.examples import Example, rated
 from beholder.tatar.folder import load
 from beholder.tatar.grpo import train_grpo
@@ -126,22 +124,13 @@ def _cell(values: Sequence[float | None]) -> str:
     return f"{found.mean():.3f}" + (f" ± {found.std(ddof=1):.3f}" if len(found) > 1 else "")
 
 
-def read_ablation(file: Path) -> AblationRecipe:
-    """A checked recipe. Raises UserError naming the field that is wrong."""
-    try:
-        return AblationRecipe.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: the recipe, and the folder of its runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    print(run_ablation(read_ablation(options.recipe), options.out))
+    print(run_ablation(read_recipe(options.recipe, AblationRecipe), options.out))
 
 
 if __name__ == "__main__":

@@ -127,18 +127,17 @@ class TransformersBackend:
     def _write(self, prompts: Sequence[Prompt], max_tokens: int) -> list[Written]:
         inputs = self._inputs(prompts)
         model, tokenizer = self.loaded.model, self.loaded.processor.tokenizer
-        ends = model.generation_config.eos_token_id
-        ends = set(ends if isinstance(ends, list) else [ends]) | {tokenizer.eos_token_id}
+        ends = self.loaded.end_tokens
         greedy = GenerationConfig(  # type: ignore[no-untyped-call]
             do_sample=False,
             repetition_penalty=1.0,  # a checkpoint's own would be taken otherwise
             max_new_tokens=max_tokens,
-            eos_token_id=sorted(ends - {None}),
+            eos_token_id=ends,
             pad_token_id=tokenizer.pad_token_id,
         )
         tokens = model.generate(**inputs, generation_config=greedy)[:, inputs["input_ids"].shape[1] :]
         texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        return [Written(text, not ends & set(row)) for text, row in zip(texts, tokens.tolist(), strict=True)]
+        return [Written(text, set(ends).isdisjoint(row)) for text, row in zip(texts, tokens.tolist(), strict=True)]
 
     def _inputs(self, prompts: Sequence[Prompt]) -> Any:
         return self.loaded.processor(

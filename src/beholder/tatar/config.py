@@ -1,4 +1,4 @@
-"""Recipes of `beholder train tatar-sft` and `tatar-grpo`: YAML in, checked fields out. An unknown key is refused.
+"""Recipes of TATAR: YAML in, checked fields out, without torch. An unknown key is refused; GRPO's are `grpo_config`.
 
 Defaults are the settings of our spec (sections 5 and 6), so a recipe says what it does otherwise. Paths are relative
 to the working directory.
@@ -7,20 +7,43 @@ to the working directory.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from beholder.errors import UserError
 from beholder.task import Task
-from beholder.tatar.tiny import TinyConfig
 
 Share = Annotated[float, Field(ge=0, le=1)]
+AnyRecipe = TypeVar("AnyRecipe", bound="Strict")
+
+HEAD_WIDTH = 32
+"""Channels per attention head, in both towers; both widths are multiples of it."""
+PATCH = 14
+MERGE = 2
+"""Patches per side that become one visual token."""
 
 
 class Strict(BaseModel):
     """Frozen, and no key that it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TinyConfig(Strict):
+    """Sizes of the tiny model, see `tiny.make_tiny`."""
+
+    width: int = Field(default=128, ge=HEAD_WIDTH, multiple_of=HEAD_WIDTH)
+    layers: int = Field(default=4, ge=1)
+    vision_width: int = Field(default=64, ge=HEAD_WIDTH, multiple_of=HEAD_WIDTH)
+    vision_layers: int = Field(default=2, ge=1)
+    max_side: int = Field(default=112, ge=PATCH * MERGE, multiple_of=PATCH * MERGE)
+    """A larger picture is shrunk to the area of a square with this side, in pixels; 112 gives 16 visual tokens."""
+    vocabulary: int = Field(default=1024, ge=300)
+    """Tokens at most: special ones, tags, 256 bytes, and the commonest pieces of the texts."""
+    context: int = Field(default=1024, ge=256)
+    """Tokens of a chat at most."""
 
 
 class DataConfig(Strict):
@@ -106,3 +129,18 @@ class SftRecipe(RunConfig):
     """Pictures per process whose graph is in memory at once."""
     warmup: float = Field(default=0.03, ge=0, lt=1)
     """Share of the steps in which the learning rate rises; after it follows a cosine to 0."""
+
+
+def read_recipe(file: Path, kind: type[AnyRecipe]) -> AnyRecipe:
+    """A checked recipe. Raises UserError naming the field that is wrong."""
+    if not file.is_file():
+        raise UserError(f"{file} is not a file; recipes are in recipes/tatar/")
+    try:
+        return kind.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        errors = error.errors()
+        first = next((found for found in errors if found["type"] != "string_type"), errors[0])  # of a name or sizes
+        where = ".".join(str(key) for key in first["loc"]) or "the recipe"
+        raise UserError(f"{file}: {where}: {first['msg']} (it is {str(first['input'])[:80]!r})") from None

@@ -15,7 +15,7 @@ from typing import Any
 from transformers import AutoConfig
 
 from beholder.errors import UserError
-from beholder.tatar.config import RunConfig, SftRecipe
+from beholder.tatar.config import RunConfig, SftRecipe, TinyConfig
 from beholder.tatar.estimate import GPUS, USED, Sizes, Work, memory_gib, sizes_of, step_seconds
 from beholder.tatar.examples import Example
 from beholder.tatar.folder import load_processor
@@ -24,7 +24,7 @@ from beholder.tatar.grpo_config import GrpoRecipe
 from beholder.tatar.picture import fit_of, open_picture
 from beholder.tatar.prompts import PROMPTS
 from beholder.tatar.sft import read_material
-from beholder.tatar.tiny import TinyConfig, make_tiny
+from beholder.tatar.tiny import make_tiny
 
 SAMPLE = 32
 """Pictures that are opened and counted in tokens."""

@@ -38,6 +38,13 @@ class Loaded:
     record: Record | None
     """None for a model that we did not train."""
 
+    @property
+    def end_tokens(self) -> list[int]:
+        """Tokens that end a completion: the tokenizer's, and those that the model declares."""
+        declared = self.model.generation_config.eos_token_id
+        declared = declared if isinstance(declared, list) else [declared]
+        return sorted({self.processor.tokenizer.eos_token_id, *declared} - {None})
+
 
 def load(
     model: str | Path,

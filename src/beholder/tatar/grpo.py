@@ -31,9 +31,10 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from beholder.errors import UserError
 from beholder.language.rows import write_whole
+from beholder.tatar.config import TinyConfig
 from beholder.tatar.examples import Example, check_pictures, read_examples
-from beholder.tatar.folder import ADAPTER_FILE, LearnedFrom, Loaded, Record, load, save
-from beholder.tatar.grpo_config import GrpoRecipe
+from beholder.tatar.folder import ADAPTER_FILE, LearnedFrom, Loaded, Record, save
+from beholder.tatar.grpo_config import GrpoRecipe, describe
 from beholder.tatar.grpo_reward import GatheredReward
 from beholder.tatar.layout import Layout, Place, Pool, check, schedule
 from beholder.tatar.picture import fit_of, open_picture
@@ -41,10 +42,9 @@ from beholder.tatar.prompts import PROMPTS
 from beholder.tatar.references import References
 from beholder.tatar.resume import Resumed
 from beholder.tatar.rewards import Preset
-from beholder.tatar.rollout import encode, end_tokens, generate_shared, up_to_end
-from beholder.tatar.run_folder import claim, last_whole_checkpoint
-from beholder.tatar.sft import CHECKPOINTS, MODEL, adapters
-from beholder.tatar.tiny import TinyConfig
+from beholder.tatar.rollout import encode, generate_shared, up_to_end
+from beholder.tatar.run_folder import CHECKPOINTS, MODEL, claim, last_whole_checkpoint
+from beholder.tatar.start import adapters, load_base, one_process_per_gpu
 
 FULL_LEARNING_RATE, LORA_LEARNING_RATE = 1e-6, 1e-5
 LOG_FILE = "log.json"
@@ -120,22 +120,6 @@ def train_grpo(recipe: GrpoRecipe, out: Path, *, on_ready: Callable[[str], None]
     return _finish(trainer, recipe, base, asked, out)
 
 
-def describe(recipe: GrpoRecipe) -> list[str]:
-    """The rewards that run, a line per task: terms, weights and who is compared."""
-    preset = recipe.preset
-    scope = {"all": "all pictures of a step", "dataset": "those of its data set", "device": "those on its device"}
-    lines = []
-    for task in ("quality", "aesthetics"):
-        terms = (f"{t.weight:g} x {t.name}{' (length-gated)' if t.gated else ''}" for t in preset.terms(task))
-        against = f", against {scope[preset.scope]}" if preset.compares(task) else ""
-        if preset.compares(task) and recipe.reference_queue:
-            against += f" and {recipe.reference_queue} of the steps before"
-        if preset.compares(task) and recipe.gt_noise == "mos_std":
-            against += ", by how far people agreed"
-        lines.append(f"{task}: {' + '.join(terms)}{against}")
-    return lines
-
-
 def _check_stds(sources: Sequence[LearnedFrom], sets: Sequence[Sequence[Example]], preset: Preset) -> None:
     for source, found in zip(sources, sets, strict=True):
         n = sum(example.target_std is None for example in found)
@@ -172,7 +156,7 @@ def trainer_arguments(recipe: GrpoRecipe, out: Path) -> GRPOConfig:
         loss_type={"completion": "grpo", "token": "dapo"}[recipe.loss],
         scale_rewards="group",
         bf16=recipe.bf16,
-        gradient_checkpointing=recipe.checkpointing,
+        activation_checkpointing=recipe.checkpointing,
         use_cpu=not torch.cuda.is_available(),
         seed=recipe.seed,
         save_strategy="steps",
@@ -185,18 +169,14 @@ def trainer_arguments(recipe: GrpoRecipe, out: Path) -> GRPOConfig:
         remove_unused_columns=False,
         report_to=[],
     )
-    if arguments.n_gpu > 1:
-        raise UserError(
-            f"{arguments.n_gpu} GPUs are visible to one process; start it with `accelerate launch -m beholder ...` to "
-            "use them all, or with CUDA_VISIBLE_DEVICES=0 to use one"
-        )
+    one_process_per_gpu(arguments)
     return arguments
 
 
 def make_trainer(recipe: GrpoRecipe, base: Loaded, asked: Asked, arguments: GRPOConfig) -> GRPOTrainer:
     """A trainer ready to run. Nothing is learned yet."""
     references = References(recipe.reference_queue)
-    reward = GatheredReward(recipe.preset, end_tokens(base), references, device=arguments.process_index)
+    reward = GatheredReward(recipe.preset, base.end_tokens, references, device=arguments.process_index)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="You are using 'rollout_func'")  # experimental, held by our tests
         return _Trainer(
@@ -291,8 +271,7 @@ def _start(recipe: GrpoRecipe) -> Loaded:
             f"{recipe.model!r} holds adapters, and GRPO compares with the whole model that it starts from. "
             "Try the model folder of a tatar-sft run, in which adapters are merged"
         )
-    frozen_in_half = recipe.lora is not None and recipe.bf16
-    return load(recipe.model, dtype=torch.bfloat16 if frozen_in_half else torch.float32, pixels=recipe.pixels)
+    return load_base(recipe, recipe.model)
 
 
 def _facts(recipe: GrpoRecipe, asked: Asked, devices: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from beholder.task import TASKS
 from beholder.tatar.config import RunConfig, Strict
 from beholder.tatar.rewards import Preset
 from beholder.tatar.variants import REWARDS, by_raters, ranks_as_ours
@@ -69,3 +70,19 @@ class GrpoRecipe(RunConfig):
         """The rewards that run."""
         chosen = REWARDS[self.rewards]
         return by_raters(chosen) if self.gt_noise == "mos_std" else chosen
+
+
+def describe(recipe: GrpoRecipe) -> list[str]:
+    """The rewards that run, a line per task: terms, weights and who is compared."""
+    preset = recipe.preset
+    scope = {"all": "all pictures of a step", "dataset": "those of its data set", "device": "those on its device"}
+    lines = []
+    for task in TASKS:
+        terms = (f"{t.weight:g} x {t.name}{' (length-gated)' if t.gated else ''}" for t in preset.terms(task))
+        against = f", against {scope[preset.scope]}" if preset.compares(task) else ""
+        if preset.compares(task) and recipe.reference_queue:
+            against += f" and {recipe.reference_queue} of the steps before"
+        if preset.compares(task) and recipe.gt_noise == "mos_std":
+            against += ", by how far people agreed"
+        lines.append(f"{task}: {' + '.join(terms)}{against}")
+    return lines

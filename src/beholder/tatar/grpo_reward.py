@@ -19,7 +19,7 @@ from beholder.evaluate.correlation import srcc
 from beholder.task import TASKS, Task
 from beholder.tatar.answer import Reading, Reason, read
 from beholder.tatar.references import References
-from beholder.tatar.rewards import Completion, Preset, Rewarded, reward
+from beholder.tatar.rewards import Completion, Preset, Rewarded, by_picture, reward
 
 if TYPE_CHECKING:
     from transformers import TrainerState
@@ -73,18 +73,10 @@ class GatheredReward:
 def flattened(completions: Sequence[Completion], totals: Values) -> Values:
     """Totals, with those of a group that hardly differ set to their mean, so that no noise is blown up."""
     found = totals.copy()
-    for members in groups(completions):
+    for members in by_picture(completions):
         if totals[members].std(ddof=1) < FLAT:
             found[members] = totals[members].mean()
     return found
-
-
-def groups(completions: Sequence[Completion]) -> list[list[int]]:
-    """Places of the completions of each picture."""
-    found: dict[tuple[str, str], list[int]] = {}
-    for place, completion in enumerate(completions):
-        found.setdefault((completion.dataset, completion.image), []).append(place)
-    return list(found.values())
 
 
 def statistics(completions: Sequence[Completion], readings: Sequence[Reading], rewarded: Rewarded) -> dict[str, float]:
@@ -96,7 +88,7 @@ def statistics(completions: Sequence[Completion], readings: Sequence[Reading], r
     """
     found: dict[str, float] = {"rank_undefined": float(rewarded.rank_undefined)}
     for task in TASKS:
-        of_task = [members for members in groups(completions) if completions[members[0]].task == task]
+        of_task = [members for members in by_picture(completions) if completions[members[0]].task == task]
         if not of_task:
             continue
         places = [place for members in of_task for place in members]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from beholder.tatar.rewards import Completion, Preset
+from beholder.tatar.rewards import Completion, Preset, by_picture
 
 MOST_AGE = 4
 """Steps for which a picture is kept."""
@@ -30,12 +30,10 @@ class References:
 
     def add(self, step: int, completions: Sequence[Completion], preset: Preset) -> None:
         """Keep the pictures of a step that the preset compares, in place of the oldest."""
-        groups: dict[tuple[str, str], list[Completion]] = {}
-        for completion in completions:
-            if preset.compares(completion.task):
-                groups.setdefault((completion.dataset, completion.image), []).append(completion)
+        ranked = [c for c in completions if preset.compares(c.task)]
+        groups = [(step, [ranked[i] for i in places]) for places in by_picture(ranked)]
         recent = [(age, group) for age, group in self.kept if step - age < MOST_AGE]
-        self.kept = [*recent, *((step, group) for group in groups.values())][-self.size :] if self.size else []
+        self.kept = [*recent, *groups][-self.size :] if self.size else []
 
     def written(self) -> list[Any]:
         """What a checkpoint keeps, so that a run that goes on gives the rewards it would have given: plain JSON."""

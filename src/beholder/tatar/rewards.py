@@ -137,7 +137,7 @@ def _grouped(rank: Callable[[Scores, Sequence[Completion]], Rewards]) -> Reward:
     """`rank` is given the scores per picture, and one completion of each picture for what is known of it."""
 
     def reward(completions: Sequence[Completion]) -> list[float]:
-        groups = _by_picture(completions)
+        groups = by_picture(completions)
         pictures = [_one(completions, members) for members in groups]
         rewards = rank([[completions[i].score for i in members] for members in groups], pictures)
         found = [0.0] * len(completions)
@@ -242,7 +242,7 @@ def reward(completions: Sequence[Completion], preset: Preset, earlier: Sequence[
         for term in preset.terms(task):
             values = term.weight * np.asarray(term.reward(compared)[: len(among)], np.float64)
             terms[term.name][members] = values * gates if term.gated else values
-        groups = [[compared[i].score for i in group] for group in _by_picture(compared)]
+        groups = [[compared[i].score for i in group] for group in by_picture(compared)]
         if preset.compares(task) and n_comparable(groups) < 2:
             undefined += sum(c.score is not None for c in among)
     total = np.nansum(np.array(list(terms.values())).reshape(len(terms), n), axis=0)
@@ -261,7 +261,8 @@ def _scopes(completions: Sequence[Completion], scope: Scope) -> dict[tuple[Task,
     return found
 
 
-def _by_picture(completions: Sequence[Completion]) -> list[list[int]]:
+def by_picture(completions: Sequence[Completion]) -> list[list[int]]:
+    """Places of the completions of each picture, in the order of the first of each."""
     found: dict[tuple[str, str], list[int]] = {}
     for i, completion in enumerate(completions):
         found.setdefault((completion.dataset, completion.image), []).append(i)

@@ -16,8 +16,6 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig
 
-from beholder.tatar.folder import Loaded
-
 
 def generate_shared(model: Any, inputs: Mapping[str, Tensor], group: int, config: GenerationConfig) -> Tensor:
     """`group` completions for each of n prompts with one picture each, those of a prompt in a row.
@@ -37,12 +35,6 @@ def up_to_end(tokens: Tensor, ends: Collection[int]) -> list[int]:
     """A row of token ids up to and with its first end token; all of them where it has none."""
     ids: list[int] = tokens.tolist()
     return ids[: next((place + 1 for place, token in enumerate(ids) if token in ends), len(ids))]
-
-
-def end_tokens(loaded: Loaded) -> list[int]:
-    """Tokens that end a completion: the tokenizer's, and those that the model declares."""
-    declared = loaded.model.generation_config.eos_token_id
-    return [loaded.processor.tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])]
 
 
 def encode(processor: Any, chats: Sequence[Any]) -> Any:

@@ -11,6 +11,8 @@ from typing import Any
 from beholder.errors import UserError
 from beholder.language.rows import write_whole
 
+MODEL, CHECKPOINTS = "model", "checkpoints"
+"""Folders of a run: the result, and what a stopped run goes on from."""
 RUN_FILE = "run.json"
 STATE_FILE = "trainer_state.json"
 """What the Trainer writes last into a checkpoint."""

@@ -44,8 +44,8 @@ class TatarScorer:
     fit: Fit
     backend: Backend
     processor: Any
-    tokens: Mapping[Task, NumberTokens] | Mapping[Task, LevelTokens] | None
-    """What is weighed for each task without writing; None where the model reasons first."""
+    tokens: Mapping[Task, NumberTokens] | Mapping[Task, LevelTokens]
+    """What is weighed for each task without writing; empty where the model reasons first."""
 
     @property
     def device(self) -> str:
@@ -57,7 +57,7 @@ class TatarScorer:
         images = [Image.fromarray(view) for view in views]
         if not images or not tasks:
             return [{} for _ in images]
-        of_task = self._written(images, tasks) if self.tokens is None else self._weighed(images, tasks)
+        of_task = self._weighed(images, tasks) if self.tokens else self._written(images, tasks)
         return [dict(zip(tasks, verdicts, strict=True)) for verdicts in zip(*of_task, strict=True)]
 
     def chat(self, task: Task) -> str:
@@ -67,16 +67,16 @@ class TatarScorer:
         )
         return chat
 
-    def question(self, task: Task) -> Question:
-        """What is asked where nothing is written."""
-        assert self.tokens is not None, "this scorer writes"
-        tokens = self.tokens[task]
-        level = isinstance(tokens, LevelTokens)
-        return question(self.processor, task, tokens.beginnings, tokens.ids, level=level)
+    def questions(self, tasks: Sequence[Task]) -> list[Question]:
+        """What is asked where nothing is written; none where reasons are."""
+        return [
+            question(self.processor, task, tokens.beginnings, tokens.ids, level=isinstance(tokens, LevelTokens))
+            for task in tasks
+            if (tokens := self.tokens.get(task))
+        ]
 
     def _weighed(self, images: Sequence[Image.Image], tasks: Sequence[Task]) -> list[list[Verdict]]:
-        assert self.tokens is not None, "this scorer writes"
-        found = self.backend.probabilities(images, [self.question(task) for task in tasks])
+        found = self.backend.probabilities(images, self.questions(tasks))
         return [
             [_verdict(self.tokens[task], each) for each in answers] for task, answers in zip(tasks, found, strict=True)
         ]
@@ -110,9 +110,9 @@ def open_scorer(folder: Path, asked: Asked, threads: int | None) -> TatarScorer:
     return TatarScorer(card, fit_of(processor), backend, processor, _tokens(processor.tokenizer, asked))
 
 
-def _tokens(tokenizer: Any, asked: Asked) -> Mapping[Task, NumberTokens] | Mapping[Task, LevelTokens] | None:
+def _tokens(tokenizer: Any, asked: Asked) -> Mapping[Task, NumberTokens] | Mapping[Task, LevelTokens]:
     if asked.explain:
-        return None
+        return {}
     if asked.levels:
         return {task: LevelTokens.of(tokenizer, task) for task in TASKS}
     return dict.fromkeys(TASKS, NumberTokens.of(tokenizer))

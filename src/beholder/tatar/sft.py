@@ -16,25 +16,24 @@ from typing import Any, cast
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig as PeftConfig
-from torch import nn
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from beholder.errors import UserError
-from beholder.tatar.config import LoraConfig, SftRecipe
+from beholder.tatar.config import SftRecipe, TinyConfig
 from beholder.tatar.examples import Example, check_pictures, read_examples
-from beholder.tatar.folder import LearnedFrom, Loaded, Record, load, save
+from beholder.tatar.folder import LearnedFrom, Loaded, Record, save
 from beholder.tatar.mixing import Draw, mix
 from beholder.tatar.picture import fit_of, open_picture
 from beholder.tatar.prompts import PROMPTS
 from beholder.tatar.resume import Resumed
-from beholder.tatar.run_folder import claim, last_whole_checkpoint
-from beholder.tatar.tiny import TinyConfig, make_tiny
+from beholder.tatar.run_folder import CHECKPOINTS, MODEL, claim, last_whole_checkpoint
+from beholder.tatar.start import adapters, load_base, one_process_per_gpu
+from beholder.tatar.tiny import make_tiny
 
 FULL_LEARNING_RATE, LORA_LEARNING_RATE = 1e-5, 1e-4
-MODEL, CHECKPOINTS, TINY = "model", "checkpoints", "tiny"
-"""Folders of a run: the result, what a stopped run goes on from, and the tiny model that it started from, if it did."""
+TINY = "tiny"
+"""Folder of the tiny model that a run started from, if it did."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,7 @@ def start(recipe: SftRecipe, material: Material, out: Path) -> Loaded:
     if isinstance(model, TinyConfig):
         texts = [example.answer() for example in material.examples]
         model = str(make_tiny(out / TINY, model, texts=texts, seed=recipe.seed))
-    frozen_in_half = recipe.lora is not None and recipe.bf16
-    return load(model, dtype=torch.bfloat16 if frozen_in_half else torch.float32, pixels=recipe.pixels)
+    return load_base(recipe, model)
 
 
 class _Trainer(Resumed, SFTTrainer):  # type: ignore[misc]
@@ -124,7 +122,7 @@ def trainer_arguments(recipe: SftRecipe, n_draws: int, out: Path) -> SFTConfig:
         train_sampling_strategy="sequential",  # the draws are in their order already
         max_length=None,  # nothing is ever cut: half an answer teaches not to end
         completion_only_loss=True,
-        gradient_checkpointing=recipe.checkpointing,
+        activation_checkpointing=recipe.checkpointing,
         bf16=recipe.bf16,
         use_cpu=not torch.cuda.is_available(),
         seed=recipe.seed,
@@ -138,11 +136,7 @@ def trainer_arguments(recipe: SftRecipe, n_draws: int, out: Path) -> SFTConfig:
         remove_unused_columns=False,
         report_to=[],
     )
-    if arguments.n_gpu > 1:
-        raise UserError(
-            f"{arguments.n_gpu} GPUs are visible to one process; start it with `accelerate launch -m beholder ...` to "
-            "use them all, or with CUDA_VISIBLE_DEVICES=0 to use one"
-        )
+    one_process_per_gpu(arguments)
     arguments.gradient_accumulation_steps = _accumulation(recipe, arguments.world_size)
     return arguments
 
@@ -181,18 +175,6 @@ def as_dataset(material: Material, base: Loaded) -> Dataset:
         }
 
     return Dataset.from_dict({"place": range(len(material.draws))}).with_transform(rows)
-
-
-def adapters(model: Any, config: LoraConfig) -> PeftConfig:
-    """LoRA on all linear layers of the language model. Raises UserError where it has none."""
-    language = model.get_decoder()
-    inside = {id(module) for module in language.modules()}
-    names = [name for name, module in model.named_modules() if id(module) in inside and isinstance(module, nn.Linear)]
-    if not names:
-        raise UserError(f"{type(model).__name__} has no linear layers in its language model; set lora: null")
-    return PeftConfig(
-        r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=names, task_type="CAUSAL_LM"
-    )
 
 
 def _accumulation(recipe: SftRecipe, processes: int) -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     GenerationConfig,
@@ -25,13 +24,8 @@ from transformers import (
 from beholder.language.findings import ASPECTS
 from beholder.task import LEVELS, TASKS
 from beholder.tatar.answer import TAGS, write_level
+from beholder.tatar.config import HEAD_WIDTH, MERGE, PATCH, TinyConfig
 from beholder.tatar.prompts import PROMPTS
-
-HEAD_WIDTH = 32
-"""Channels per attention head, in both towers; both widths are multiples of it."""
-PATCH = 14
-MERGE = 2
-"""Patches per side that become one visual token."""
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VISION_START, VISION_END, IMAGE, VIDEO = "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"
@@ -46,23 +40,6 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}" + START + "assistant\n{% endif %}"
 )
 """ChatML with a picture's place, as the family has it."""
-
-
-class TinyConfig(BaseModel):
-    """Sizes of the tiny model."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    width: int = Field(default=128, ge=HEAD_WIDTH, multiple_of=HEAD_WIDTH)
-    layers: int = Field(default=4, ge=1)
-    vision_width: int = Field(default=64, ge=HEAD_WIDTH, multiple_of=HEAD_WIDTH)
-    vision_layers: int = Field(default=2, ge=1)
-    max_side: int = Field(default=112, ge=PATCH * MERGE, multiple_of=PATCH * MERGE)
-    """A larger picture is shrunk to the area of a square with this side, in pixels; 112 gives 16 visual tokens."""
-    vocabulary: int = Field(default=1024, ge=300)
-    """Tokens at most: special ones, tags, 256 bytes, and the commonest pieces of the texts."""
-    context: int = Field(default=1024, ge=256)
-    """Tokens of a chat at most."""
 
 
 def make_tiny(folder: Path, config: TinyConfig | None = None, *, texts: Iterable[str] = (), seed: int = 0) -> Path:

@@ -16,7 +16,7 @@ from beholder.tatar.grpo_reward import statistics
 from beholder.tatar.picture import fit_of, open_picture
 from beholder.tatar.prompts import PROMPTS, Message
 from beholder.tatar.rewards import Completion, reward
-from beholder.tatar.rollout import encode, end_tokens, generate_shared, up_to_end
+from beholder.tatar.rollout import encode, generate_shared, up_to_end
 from beholder.tatar.variants import REWARDS
 
 
@@ -59,7 +59,7 @@ def chat(example: Example, processor: Any) -> list[Message]:
 def _answers(
     loaded: Loaded, examples: Sequence[Example], sampling: SamplingConfig, group: int
 ) -> list[tuple[Completion, Reading]]:
-    tokenizer, ends = loaded.processor.tokenizer, end_tokens(loaded)
+    tokenizer, ends = loaded.processor.tokenizer, loaded.end_tokens
     config = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=sampling.max_tokens,
         do_sample=True,

@@ -12,8 +12,8 @@ from beholder.task import TASKS, Task
 from beholder.tatar.rewards import PRESETS, Completion, Preset, Term, gaussian, thurstone_by_raters, window
 
 _OURS = PRESETS["beholder"]
-_GAUSSIAN, *_REST = _OURS.quality
-_THURSTONE = next(term for term in _OURS.aesthetics if term.name == "thurstone")
+_REST = _OURS.quality[1:]
+_THURSTONE = _OURS.aesthetics[0]
 
 
 def swapped_length(completions: Sequence[Completion]) -> list[float]:
@@ -22,8 +22,8 @@ def swapped_length(completions: Sequence[Completion]) -> list[float]:
     return [-1.0 if c.score is None else window(c.n_words, other[c.task]) - 1 for c in completions]
 
 
-def aesthetics_anchor(completions: Sequence[Completion]) -> list[float]:
-    """Gaussian score reward of aesthetics, alpha 2: ranking alone does not see a bias that all pictures share."""
+def wide_gaussian(completions: Sequence[Completion]) -> list[float]:
+    """Gaussian score reward of aesthetics, alpha 2 (7.1); unlike ranking it sees a bias that all share."""
     return [gaussian(c.score, c.target, 2.0) for c in completions]
 
 
@@ -37,9 +37,9 @@ def _swapped(terms: Sequence[Term]) -> tuple[Term, ...]:
 
 REWARDS: Mapping[str, Preset] = {
     **PRESETS,
-    "score_only": replace(_OURS, aesthetics=(_GAUSSIAN, *_REST)),
+    "score_only": replace(_OURS, aesthetics=(Term("gaussian", wide_gaussian), *_REST)),
     "rank_only": replace(_OURS, quality=(_THURSTONE, *_REST)),
-    "anchored": replace(_OURS, aesthetics=(*_OURS.aesthetics, Term("anchor", aesthetics_anchor, weight=0.25))),
+    "anchored": replace(_OURS, aesthetics=(*_OURS.aesthetics, Term("anchor", wide_gaussian, weight=0.25))),
     "no_length": Preset(_without_length(_OURS.quality), _without_length(_OURS.aesthetics), _OURS.scope),
     "swapped": Preset(_swapped(_OURS.quality), _swapped(_OURS.aesthetics), _OURS.scope),
 }
