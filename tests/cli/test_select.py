@@ -103,3 +103,13 @@ def test_a_copy_that_is_killed_goes_on_with_the_same_command(tmp_path: Path, mon
     assert [Path("best", Path(name).name).read_bytes() == Path(name).read_bytes() for name in names].count(False) == 0
     assert len(read_rows(Path("best/selection.parquet"))) == 600
     assert not Path("best.parts").exists()
+
+
+def test_no_data_frame_library_is_loaded(scores: Path) -> None:
+    code = (
+        "import sys; from beholder.cli import main;"
+        "main(['select', 'scores.parquet', '--unique', '--copy', 'best']); main(['select', 'scores.parquet']);"
+        "sys.exit(', '.join({'pandas', 'torch', 'scipy', 'onnxruntime'} & set(sys.modules)) or 0)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr.count("selected")) == (0, 2), run.stderr

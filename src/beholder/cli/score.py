@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,6 +20,7 @@ from beholder.batch.sort import SortKey
 from beholder.batch.summary import Summary
 from beholder.cli import Stopped
 from beholder.cli.score_progress import show_progress
+from beholder.cli.without_pandas import without_pandas
 from beholder.errors import UserError
 from beholder.imaging.open import DEFAULT_MAX_PIXELS
 from beholder.scoring.table import DEFAULT
@@ -105,7 +105,7 @@ def score(
     allowed = parse_max_bad(max_bad)
     first_score: SortKey = "aesthetics" if task == "aesthetics" else "quality"
     try:
-        with _without_pandas(), show_progress(sys.stderr) as on_progress:
+        with without_pandas(), show_progress(sys.stderr) as on_progress:
             run = score_pictures(
                 paths or [],
                 model=model,
@@ -172,26 +172,3 @@ def _print_end(summary: Summary, out: Path | None) -> None:
     typer.secho(str(summary), bold=True, err=True)  # plain where stderr is no terminal
     if out is not None:
         print(f"wrote {out}", file=sys.stderr)
-
-
-class _NoPandas:
-    """An import hook that has pandas look as if it were not installed.
-
-    pyarrow imports it where it is there, to recognise what it is given: a second of start for data frames that we
-    never make.
-    """
-
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError("not wanted here", name=name)
-
-
-@contextmanager
-def _without_pandas() -> Iterator[None]:
-    """Keep pandas out while the block runs; pyarrow looks for it once, and again only when a data frame is wanted."""
-    sys.meta_path.insert(0, _NoPandas)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(_NoPandas)

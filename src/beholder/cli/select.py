@@ -11,6 +11,7 @@ import typer
 
 from beholder.batch.files import read_rows
 from beholder.batch.report import printable
+from beholder.cli.without_pandas import without_pandas
 from beholder.errors import UserError
 from beholder.selection.alike import NEAR_DUPLICATE
 from beholder.selection.choose import Selection, Wanted, choose
@@ -77,24 +78,24 @@ def select(
     if null and not to_stdout:
         raise UserError("--null says nothing here; it goes with paths on stdout")
     wanted = Wanted(where, top, by, balance, _threshold(unique, agreement))
-    rows = read_rows(scores)
-    chosen = choose(rows, wanted, pictures)
+    out, n_before = (link if copy is None else copy), 0
+    with without_pandas():
+        rows = read_rows(scores)
+        chosen = choose(rows, wanted, pictures)
+        if out is not None:
+            n_before = place(
+                chosen.rows,
+                out,
+                "link" if copy is None else "copy",
+                pictures=pictures,
+                root=common_root(rows["path"].to_pylist(), pictures),
+                asked={"scores": str(scores), **asdict(wanted)},
+            )
     if to_stdout:
         sys.stdout.flush()
         print_paths(chosen.rows, sys.stdout.buffer, null=null)
     elif list_ is not None:
         write_list(chosen.rows, list_)
-    out = link if copy is None else copy
-    n_before = 0
-    if out is not None:
-        n_before = place(
-            chosen.rows,
-            out,
-            "link" if copy is None else "copy",
-            pictures=pictures,
-            root=common_root(rows["path"].to_pylist(), pictures),
-            asked={"scores": str(scores), **asdict(wanted)},
-        )
     _print_end(chosen, wanted)
     if n_before:
         print(f"{n_before:,} were there from before", file=sys.stderr)

@@ -12,7 +12,6 @@ from fractions import Fraction
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import acero
 
 from beholder.batch.rows import path_from_text
 from beholder.errors import UserError
@@ -125,6 +124,8 @@ def _first_score(scored: pa.Table) -> str:
 
 def _evaluate(table: pa.Table, where: str | None, by: str) -> tuple[list[bool], list[float]]:
     """For each row whether it counts, and the value that ranks it."""
+    from pyarrow import acero  # here: it takes longer to import than all else together, for `--help` too
+
     asked = [
         pc.scalar(True) if where is None else parse(where, kind="truth", option="--where"),
         parse(by, kind="number", option="--by"),

@@ -134,9 +134,9 @@ class _Reader:
     def _column(self, name: str) -> _Term:
         if name not in COLUMNS:
             near = get_close_matches(name, COLUMNS, n=1)
-            meant = f"did you mean {near[0]}? " if near else ""
+            meant = f"; did you mean {near[0]}?" if near else "."
             raise UserError(
-                f"{self._option} {self._text!r}: there is no column {name!r}; {meant}Columns are {', '.join(COLUMNS)}; "
+                f"{self._option} {self._text!r}: there is no column {name!r}{meant} Columns are {', '.join(COLUMNS)}; "
                 "text stands in quotes"
             )
         # Scores are float32 and sides int32: as float64 no product of sides overflows, and 1 / 2 is a half.
