@@ -46,6 +46,7 @@ VERBS = {
         "Score pictures for quality and aesthetics, 0 to 100.",
         when_stopped="Finished parts are kept: the same command with --resume goes on from there.",
     ),
+    "merge": Verb("beholder.cli.merge:merge", "Make one file of scores of several, as many machines leave them."),
     "report": Verb("beholder.cli.report:report", "Make one page about scored pictures, to look at and to share."),
     "select": Verb(
         "beholder.cli.select:select",
@@ -62,6 +63,9 @@ VERBS = {
         "Train a model from a recipe.",
         extra="train",
         when_stopped="The same command goes on from what is finished.",
+    ),
+    "emotion": Verb(
+        "beholder.cli.emotion:app", "Emotion from several modalities that may disagree.", extra="emotion"
     ),
     "convert": Verb("beholder.cli.convert:app", "Read weights that others published.", extra="train"),
     "export": Verb("beholder.cli.export:export", "Write a trained model for scoring without torch.", extra="train"),

@@ -1,0 +1,189 @@
+"""Anchors: training samples that show their class surely, and what distances to them say about others.
+
+Confidence is out of fold. With features that had seen the labels it would call nearly every sample an anchor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from torch import Tensor
+
+from beholder.errors import UserError
+from beholder.tical.config import TicalConfig
+from beholder.tical.geometry import distances, radius
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+_FAR = 1e3  # of a class without anchors: finite, so that nothing becomes NaN, and never the nearest
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What anchors say about samples."""
+
+    pseudo: Array
+    """(n, K)."""
+    typicality: Array
+    """(n,) in (0, 1]."""
+
+
+@dataclass(frozen=True)
+class AnchorSpace:
+    """The anchors of one modality as they lie at one moment of training; all that reading needs, no label."""
+
+    points: Tensor
+    """(a, d)."""
+    rows: Rows
+    """(a,) the training row of each anchor."""
+    classes: Rows
+    """(a,)."""
+    bias: Array
+    """(K,) b of q(k) = softmax(b_k - D_k / T)."""
+    temperature: float
+    reference: tuple[Array, ...]
+    """Per class the sorted scores of training samples that show it, which typicality is a rank among."""
+
+    def read(self, z: Tensor, config: TicalConfig, rows: Rows | None = None) -> Reading:
+        """Pseudo labels and typicality of points (n, d).
+
+        `rows` are the training rows of the points: then no sample is its own anchor, nor in its own reference.
+        """
+        near = near_distances(z, self.points, self.classes, len(self.bias), config, _own(rows, self.rows))
+        pseudo = _softmax(self.bias - near / self.temperature)
+        return Reading(pseudo, self.typicality(pseudo.argmax(axis=1), z, near, config, leave_out=rows is not None))
+
+    def typicality(self, classes: Rows, z: Tensor, near: Array, config: TicalConfig, leave_out: bool = False) -> Array:
+        """(1 + #{s_j >= s}) / (n + 1), with s the score of a sample under its class: the rank, from far to near."""
+        if config.typicality == "none":
+            return np.ones(len(classes))
+        score = _scores(z, near, config)[np.arange(len(classes)), classes]
+        out = np.empty(len(classes))
+        for k, reference in enumerate(self.reference):
+            mine = classes == k
+            at_least = len(reference) - np.searchsorted(reference, score[mine], side="left")
+            # Leaving a sample out of its own reference takes one from both counts, if it is in it at all.
+            inside = np.isin(score[mine], reference) if leave_out else np.zeros(mine.sum(), dtype=bool)
+            out[mine] = (1 + at_least - inside) / (len(reference) + 1 - inside)
+        return out
+
+
+def out_of_fold(x: Array, y: Rows, n_classes: int, groups: NDArray[np.generic], folds: int) -> Array:
+    """(n, K) probabilities of a logistic regression that saw neither a row nor any other of its group.
+
+    A class that a fold's training part lacks has probability 0. Rows of NaN stay NaN, as do all where fewer than two
+    classes are left to learn from. Raises UserError for fewer groups than folds.
+    """
+    out = np.full((len(x), n_classes), np.nan)
+    rows = np.flatnonzero(~np.isnan(x).any(axis=1))
+    if (n_groups := len(np.unique(groups[rows]))) < folds:
+        raise UserError(
+            f"{n_groups} groups with this modality, and {folds} folds; inner_folds can be at most the number of groups"
+        )
+    for learn, tell in GroupKFold(folds).split(rows, groups=groups[rows]):
+        learn, tell = rows[learn], rows[tell]
+        if len(np.unique(y[learn])) < 2:
+            continue
+        model = LogisticRegression(max_iter=300).fit(x[learn], y[learn])
+        out[tell] = 0.0
+        out[np.ix_(tell, model.classes_)] = model.predict_proba(x[tell])
+    return out
+
+
+def choose_anchors(confidence: Array, y: Rows, config: TicalConfig) -> tuple[Rows, Rows, list[int]]:
+    """Rows of the anchors, the class of each, and the classes that fell back to their most confident samples.
+
+    An anchor of class k has label k, is told k out of fold, and is at least as sure as the tau-quantile of the samples
+    of its class that are; the surest come first, at most `anchors_per_class`. A class with no more than `n_near` of
+    them takes its most confident samples, whatever they are told.
+    """
+    rows, classes, fallback = [], [], []
+    for k in range(confidence.shape[1]):
+        own = np.flatnonzero((y == k) & ~np.isnan(confidence[:, k]))
+        told = own[confidence[own].argmax(axis=1) == k] if len(own) else own
+        sure = told[confidence[told, k] >= np.quantile(confidence[told, k], config.tau)] if len(told) else told
+        if len(sure) <= config.n_near:
+            fallback.append(k)
+            sure = own[np.argsort(-confidence[own, k], kind="stable")[: config.n_near + 1]]
+        best = sure[np.argsort(-confidence[sure, k], kind="stable")[: config.anchors_per_class]]
+        rows.append(best)
+        classes.append(np.full(len(best), k))
+    return np.concatenate(rows), np.concatenate(classes), fallback
+
+
+def place_anchors(
+    z: Tensor, present: NDArray[np.bool_], rows: Rows, classes: Rows, y: Rows, confidence: Array, config: TicalConfig
+) -> AnchorSpace:
+    """Anchors where the training points (n, d) put them, with bias, temperature and reference scores fitted there."""
+    n_classes = confidence.shape[1]
+    near = near_distances(z, z[rows], classes, n_classes, config, _own(np.arange(len(z)), rows))
+    bias, temperature = _fit_softmax(near[present], y[present], config.prior_bias)
+    told = present & (np.nan_to_num(confidence, nan=-1.0).argmax(axis=1) == y)
+    scores = _scores(z, near, config)
+    reference = tuple(np.sort(scores[told & (y == k), k]) for k in range(n_classes))
+    return AnchorSpace(z[rows], rows, classes, bias, temperature, reference)
+
+
+def near_distances(
+    z: Tensor, anchors: Tensor, classes: Rows, n_classes: int, config: TicalConfig, own: NDArray[np.bool_] | None = None
+) -> Array:
+    """D(i, k): mean distance of each point (n, d) to its `n_near` nearest anchors of each class, (n, K).
+
+    `own` (n, a) marks anchors that are the point itself and do not count.
+    """
+    each = distances(z, anchors, config)
+    if own is not None:
+        each = each.masked_fill(torch.from_numpy(own), torch.inf)
+    out = np.full((len(z), n_classes), _FAR)
+    for k in range(n_classes):
+        mine = each[:, torch.from_numpy(np.flatnonzero(classes == k))]
+        if not mine.shape[1]:
+            continue
+        nearest = mine.topk(min(config.n_near, mine.shape[1]), dim=1, largest=False).values
+        counted = nearest.isfinite()
+        mean = nearest.masked_fill(~counted, 0.0).sum(dim=1) / counted.sum(dim=1).clamp_min(1)
+        out[:, k] = torch.where(counted.any(dim=1), mean, _FAR).double().numpy()
+    return out
+
+
+def _scores(z: Tensor, near: Array, config: TicalConfig) -> Array:
+    """(n, K): the higher, the less typical."""
+    if config.typicality in ("radius_in", "radius_out"):
+        away = radius(z, config).double().numpy()[:, None].repeat(near.shape[1], axis=1)
+        return away if config.typicality == "radius_in" else -away
+    return near
+
+
+def _own(rows: Rows | None, anchors: Rows) -> NDArray[np.bool_] | None:
+    return None if rows is None else rows[:, None] == anchors[None]
+
+
+def _fit_softmax(near: Array, y: Rows, with_bias: bool) -> tuple[Array, float]:
+    """b and T of softmax(b - D / T), by the likelihood of the labels."""
+    d, target = torch.from_numpy(near), torch.from_numpy(y)
+    log_temperature = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(near.shape[1], dtype=torch.float64, requires_grad=with_bias)
+    free = [log_temperature, bias] if with_bias else [log_temperature]
+    solver = torch.optim.LBFGS(free, max_iter=50, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        solver.zero_grad()
+        fit = torch.nn.functional.cross_entropy(bias - d * torch.exp(-log_temperature), target)
+        out = fit + 1e-4 * ((bias**2).sum() + (log_temperature**2).sum())
+        out.backward()  # type: ignore[no-untyped-call]
+        return out
+
+    solver.step(loss)  # type: ignore[no-untyped-call]
+    return bias.detach().numpy(), float(log_temperature.detach().exp())
+
+
+def _softmax(logits: Array) -> Array:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    out: Array = shifted / shifted.sum(axis=1, keepdims=True)
+    return out

@@ -1,0 +1,102 @@
+"""Every choice of the engine, by name. Defaults are the published idea as far as the paper's abstract tells.
+
+What the abstract leaves open is our decision; VARIANTS names the settings that our measurements compare.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PseudoSource = Literal["anchors", "head", "blend", "attribution"]
+
+
+class TicalConfig(BaseModel):
+    """One way to learn. An unknown key is an error that names it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    space: Literal["hyperbolic", "euclidean"] = "hyperbolic"
+    """Where distances to anchors are measured."""
+    curvature: float = Field(default=1.0, gt=0)
+    """c of a Poincaré ball of curvature -c."""
+    r_max: float = Field(default=2.0, gt=0)
+    """Longest tangent vector before it is lifted into the ball."""
+    hidden: int = Field(default=64, ge=1)
+    embed_dim: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+
+    inner_folds: int = Field(default=3, ge=2)
+    """Folds by group of the confidence that anchors are chosen by."""
+    anchors_per_class: int = Field(default=64, ge=1)
+    tau: float = Field(default=0.5, ge=0, lt=1)
+    """Quantile of a class's own confidences that an anchor reaches."""
+    anchor_refresh: Literal["epoch", "once"] = "epoch"
+    """Whether anchors are embedded anew after each epoch, or only once, after the warm-up."""
+    n_near: int = Field(default=5, ge=1)
+    """Nearest anchors of a class whose mean distance is the distance to the class."""
+
+    pseudo_source: PseudoSource = "anchors"
+    """Where pseudo unimodal labels come from: distances to anchors; the unimodal head; both; `attribution`."""
+    prior_bias: bool = True
+    """Whether distances to anchors get a fitted bias per class."""
+    attribution_ridge: float = Field(default=0.02, gt=0)
+    """Penalty on how far the heads of `attribution` go from heads of shared labels."""
+    typicality: Literal["rank", "radius_in", "radius_out", "none"] = "rank"
+    """Rank of the distance to the pseudo label's anchors; of the distance from the origin, either sign; always 1."""
+    agreement: Literal["jsd", "overlap"] = "jsd"
+    """Of two pseudo labels: 1 - Jensen-Shannon divergence in bits, or the chance that both show one class."""
+    eps: float = Field(default=0.25, gt=0)
+    """Weight of the mean consistency of the training part in each sample's."""
+
+    stages: Literal["network", "none"] = "network"
+    """Perception, interaction and integration, or one plain `fusion`."""
+    fusion: Literal["concat", "late", "gated", "tensor"] = "concat"
+    """How modalities meet where `stages` is `none`."""
+    unimodal_targets: Literal["pseudo", "shared", "given", "none"] = "pseudo"
+    """What unimodal heads learn: pseudo labels blended with the shared one; the shared one; the caller's; nothing."""
+    unimodal_weight: float = Field(default=0.5, ge=0)
+    pair_weight: float = Field(default=0.5, ge=0)
+    consistency_weight: Literal["none", "down", "up"] = "none"
+    """Whether samples of low consistency count less, or more, in the fused loss."""
+
+    modality_dropout: float = Field(default=0.1, ge=0, lt=1)
+    epochs: int = Field(default=15, ge=1)
+    warmup_epochs: int = Field(default=4, ge=1)
+    """Epochs on shared labels before pseudo labels exist."""
+    batch_size: int = Field(default=256, ge=1)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    validation_fraction: float = Field(default=0.125, gt=0, lt=1)
+    """Share of the training groups that chooses the epoch."""
+    seed: int = 0
+    threads: int = Field(default=1, ge=1)
+
+    @property
+    def reads_anchors(self) -> bool:
+        """Whether anything depends on anchors; what does not need them has none."""
+        return self.pseudo_source in ("anchors", "blend") or self.typicality != "none"
+
+
+_PLAIN: dict[str, Any] = {"pseudo_source": "head", "typicality": "none"}
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "published": {},
+    "attribution": {"pseudo_source": "attribution", "agreement": "overlap", "typicality": "none"},
+    "attribution-typicality": {"pseudo_source": "attribution", "agreement": "overlap"},
+    "attribution-jsd": {"pseudo_source": "attribution", "typicality": "none"},
+    "euclidean": {"space": "euclidean"},
+    "no-typicality": {"typicality": "none"},
+    "no-bias": {"prior_bias": False},
+    "no-stages": {"stages": "none"},
+    "head": {"pseudo_source": "head", "typicality": "none"},
+    "blend": {"pseudo_source": "blend"},
+    "shared": {"unimodal_targets": "shared"},
+    "concat": {"stages": "none", "unimodal_targets": "shared", **_PLAIN},
+    "late": {"stages": "none", "fusion": "late", "unimodal_targets": "shared", **_PLAIN},
+    "gated": {"stages": "none", "fusion": "gated", "unimodal_targets": "shared", **_PLAIN},
+    "tensor": {"stages": "none", "fusion": "tensor", "unimodal_targets": "shared", **_PLAIN},
+    "true-labels": {"stages": "none", "unimodal_targets": "given", **_PLAIN},
+}
+"""Settings by name: the published idea, ours, what each part contributes, and baselines with the same encoders."""

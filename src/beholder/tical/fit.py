@@ -1,0 +1,264 @@
+"""Training: Hugging Face's Trainer, and one callback that looks at the anchors anew after each epoch."""
+
+from __future__ import annotations
+
+import copy
+import math
+import tempfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from beholder.tical.anchors import Rows, choose_anchors, out_of_fold, place_anchors
+from beholder.tical.attribution import Attribution, fit_attribution
+from beholder.tical.config import TicalConfig
+from beholder.tical.inputs import missing
+from beholder.tical.network import Network
+from beholder.tical.state import Array, Assessment, Reference, assess, conditions, embed, forward, tensors
+
+_FIRST_PRIOR = 0.5  # C0 before any consistency was seen
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is learned from: standardised features, soft labels (n, K), the caller's unimodal labels if any."""
+
+    x: dict[str, Array]
+    y: Array
+    unimodal_y: dict[str, Array] | None
+
+    def take(self, rows: NDArray[np.int64]) -> Material:
+        """Some rows."""
+        given = None if self.unimodal_y is None else {m: y[rows] for m, y in self.unimodal_y.items()}
+        return Material({m: x[rows] for m, x in self.x.items()}, self.y[rows], given)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained network with what its consistency is read from."""
+
+    network: Network
+    reference: Reference
+    fallback: dict[str, list[int]]
+    """Per modality the classes (columns) whose anchors are not the sure ones they should be."""
+    epoch: int
+    """The epoch that validation chose, from 1."""
+    losses: dict[str, float]
+    """Each part of the loss, its mean over the last epoch."""
+
+
+@dataclass
+class _Rows(torch.utils.data.Dataset[dict[str, Tensor]]):
+    """Training rows. The tables of the last three fields change from epoch to epoch."""
+
+    x: list[Tensor]
+    present: Tensor
+    y: Tensor
+    targets: Tensor
+    """(n, M, K) of unimodal heads; NaN where nothing is to be learned."""
+    gates: Tensor
+    consistency: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitems__(self, rows: list[int]) -> dict[str, Any]:
+        return {
+            "x": [one[rows] for one in self.x],
+            **{name: getattr(self, name)[rows] for name in ("present", "y", "targets", "gates", "consistency")},
+        }
+
+
+class _Learner(nn.Module):
+    """The network and its loss, as Trainer wants them."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        self.parts: dict[str, list[float]] = {}
+
+    def forward(
+        self, x: list[Tensor], present: Tensor, y: Tensor, targets: Tensor, gates: Tensor, consistency: Tensor
+    ) -> dict[str, Tensor]:
+        config = self.network.config
+        kept = _drop(present, config.modality_dropout)
+        out = self.network(x, kept, gates * _both(kept), consistency)
+        weight = {"none": torch.ones_like(consistency), "down": 0.5 + 0.5 * consistency, "up": 1 - 0.5 * consistency}
+        w = weight[config.consistency_weight]
+        parts = {"fused": (w / w.mean() * _cross_entropy(out.fused, y)).mean()}
+        known = kept.bool() & ~targets.isnan().any(dim=2)
+        for m, logits in enumerate(out.unimodal):
+            if config.unimodal_weight and config.unimodal_targets != "none" and known[:, m].any():
+                rows = known[:, m]
+                loss = _cross_entropy(logits[rows], targets[rows, m]).sum() / len(y)
+                parts[f"unimodal_{m}"] = config.unimodal_weight * loss
+        for p, logits in enumerate(out.pairs):
+            if config.pair_weight:
+                parts[f"pair_{p}"] = config.pair_weight * _cross_entropy(logits, y).mean()
+        for name, part in parts.items():
+            self.parts.setdefault(name, []).append(part.item())
+        return {"loss": torch.stack(list(parts.values())).sum()}
+
+
+def train(material: Material, groups: NDArray[np.generic], config: TicalConfig) -> Fit:
+    """Fit everything, from nothing but data, config and its seed. Sets torch's threads and seed."""
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    learn, validate = _split(groups, config)
+    state = _Training(material.take(learn), groups[learn], material.take(validate), config)
+    # Trainer wants a folder even where it is told to save nothing.
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder,
+            num_train_epochs=config.epochs,
+            per_device_train_batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            lr_scheduler_type="constant",
+            seed=config.seed,
+            use_cpu=True,
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            dataloader_pin_memory=False,
+        )
+        trainer = Trainer(
+            model=state.learner, args=arguments, train_dataset=state.rows, data_collator=_as_is, callbacks=[state]
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    return state.best()
+
+
+class _Training(TrainerCallback):  # type: ignore[misc]
+    """One training: refreshes what consistency is read from, and remembers the epoch that validation likes best."""
+
+    def __init__(self, learn: Material, groups: NDArray[np.generic], validate: Material, config: TicalConfig) -> None:
+        self.config, self.learn, self.validate = config, learn, validate
+        n, k = learn.y.shape
+        self.labels: Rows = learn.y.argmax(axis=1)
+        known = learn.x if config.reads_anchors else {}
+        self.confidence = {m: out_of_fold(x, self.labels, k, groups, config.inner_folds) for m, x in known.items()}
+        self.chosen = {m: choose_anchors(p, self.labels, config) for m, p in self.confidence.items()}
+        self.attribution: Attribution | None = None
+        if config.pseudo_source == "attribution":
+            self.attribution = fit_attribution(learn.x, learn.y, ridge=config.attribution_ridge)
+        self.learner = _Learner(Network(config, {m: x.shape[1] for m, x in learn.x.items()}, k))
+        given, present = tensors(learn.x)
+        pairs = math.comb(len(given), 2)
+        shared = torch.from_numpy(learn.y).float()
+        self.rows = _Rows(
+            given,
+            present,
+            shared,
+            self._first_targets(shared),
+            torch.full((n, pairs), _FIRST_PRIOR) * _both(present),
+            torch.full((n,), _FIRST_PRIOR),
+        )
+        self.prior = _FIRST_PRIOR
+        self.reference: Reference | None = None
+        self._best: tuple[float, int, dict[str, Tensor], Reference] | None = None
+        self.means: dict[str, float] = {}
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        epoch = round(state.epoch)
+        self.means = {name: float(np.mean(values)) for name, values in self.learner.parts.items()}
+        self.learner.parts.clear()
+        if epoch < min(self.config.warmup_epochs, self.config.epochs):
+            return
+        if self.reference is None or self.config.anchor_refresh == "epoch":
+            self._refresh()
+        assert self.reference is not None
+        found = assess(self.learner.network, self.reference, self.validate.x)
+        logits = forward(self.learner.network, self.validate.x, found, self.reference.prior).fused
+        score = float(_cross_entropy(logits, torch.from_numpy(self.validate.y).float()).mean())
+        if self._best is None or score < self._best[0]:
+            weights = copy.deepcopy(self.learner.network.state_dict())
+            self._best = (score, epoch, weights, self.reference)
+        self.learner.train()
+
+    def best(self) -> Fit:
+        """The chosen epoch."""
+        assert self._best is not None
+        _, epoch, weights, reference = self._best
+        self.learner.network.load_state_dict(weights)
+        fallback = {m: which for m, (_, _, which) in self.chosen.items()}
+        return Fit(self.learner.network.eval(), reference, fallback, epoch, self.means)
+
+    def _refresh(self) -> None:
+        network, learn = self.learner.network, self.learn
+        points, _ = embed(network, learn.x)
+        anchors = {
+            m: place_anchors(
+                points[m],
+                ~missing(learn.x[m]),
+                rows,
+                classes,
+                self.labels,
+                self.confidence[m],
+                self.config,
+            )
+            for m, (rows, classes, _) in self.chosen.items()
+        }
+        found = assess(network, Reference(anchors, self.attribution, self.prior), learn.x, np.arange(len(learn.y)))
+        if not np.isnan(found.consistency.value).all():
+            self.prior = float(np.nanmean(found.consistency.value))
+        self.reference = Reference(anchors, self.attribution, self.prior)
+        self.rows.gates, self.rows.consistency = conditions(found, self.prior)
+        if self.config.unimodal_targets == "pseudo":
+            self.rows.targets = self._pseudo_targets(found)
+
+    def _first_targets(self, shared: Tensor) -> Tensor:
+        if self.config.unimodal_targets == "given":
+            assert self.learn.unimodal_y is not None
+            stacked = np.stack([self.learn.unimodal_y[m] for m in self.learn.x], axis=1)
+            return torch.from_numpy(stacked).float()
+        return shared[:, None].expand(-1, len(self.learn.x), -1)
+
+    def _pseudo_targets(self, found: Assessment) -> Tensor:
+        """(1 - C) q + C y; with attribution the posterior of what the modality shows, given the label."""
+        if self.attribution is not None:
+            posterior = self.attribution.posterior(self.learn.x, self.learn.y)
+            return torch.from_numpy(np.stack([posterior[m] for m in self.learn.x], axis=1)).float()
+        c = np.nan_to_num(found.consistency.value, nan=self.prior)[:, None]
+        blended = [(1 - c) * q + c * self.learn.y for q in found.pseudo.values()]
+        return torch.from_numpy(np.stack(blended, axis=1)).float()
+
+
+def _split(groups: NDArray[np.generic], config: TicalConfig) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to learn from and rows that choose the epoch, whole groups each."""
+    names = np.unique(groups)
+    shuffled = np.random.default_rng(config.seed).permutation(names)
+    held = shuffled[: max(1, round(config.validation_fraction * len(names)))]
+    inside = np.isin(groups, held)
+    return np.flatnonzero(~inside), np.flatnonzero(inside)
+
+
+def _drop(present: Tensor, chance: float) -> Tensor:
+    """Some modalities taken away at random, never the last one of a sample."""
+    kept = present * (torch.rand_like(present) >= chance)
+    return torch.where(kept.any(dim=1, keepdim=True), kept, present)
+
+
+def _both(present: Tensor) -> Tensor:
+    """(B, P): whether both of a pair are present."""
+    m = present.shape[1]
+    both = [present[:, i] * present[:, j] for i in range(m) for j in range(i + 1, m)]
+    return torch.stack(both, dim=1) if both else present.new_zeros(len(present), 0)
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    return -(target * torch.log_softmax(logits, dim=1)).sum(dim=1)
+
+
+def _as_is(batch: Any) -> dict[str, Any]:
+    """`_Rows` gives a batch, not a list of rows, as one batch already."""
+    out: dict[str, Any] = batch
+    return out

@@ -1,0 +1,134 @@
+"""A trained classifier as a folder: `config.json`, `model.safetensors`, `card.json`. No pickle.
+
+Everything that a prediction depends on is an array in one safetensors file: the network, scaler, anchors, attribution.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from beholder import __version__
+from beholder.batch.files import replacing
+from beholder.errors import UserError
+from beholder.tical.anchors import AnchorSpace
+from beholder.tical.attribution import Attribution
+from beholder.tical.classifier import TicalClassifier
+from beholder.tical.config import TicalConfig
+from beholder.tical.fit import Fit
+from beholder.tical.inputs import Scaler
+from beholder.tical.network import Network
+from beholder.tical.state import Reference
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "card.json"
+
+LIMITS = (
+    "Emotion as observers name it, not as it is felt. Acted or scripted data unless the data say otherwise. "
+    "Not for decisions about people."
+)
+
+
+def save(model: TicalClassifier, folder: Path, *, card: dict[str, Any] | None = None) -> None:
+    """Write a fitted classifier; `card` adds what it was trained on and how accurate it is. Raises UserError where
+    `folder` holds something."""
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "settings": model.config.model_dump(),
+        "modalities": model.modalities_,
+        "classes": [name.item() for name in model.classes_],
+        "prior": model.fit_.reference.prior,
+        "epoch": model.fit_.epoch,
+        "fallback": model.fit_.fallback,
+        "temperature": {m: space.temperature for m, space in model.fit_.reference.anchors.items()},
+    }
+    save_file(_tensors(model), folder / WEIGHTS)
+    digest = sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    facts = {"engine": "tical", "beholder": __version__, "weights_sha256": digest, "limits": LIMITS, **(card or {})}
+    for name, content in ((CONFIG, config), (CARD, facts)):
+        with replacing(folder / name) as temporary:
+            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> TicalClassifier:
+    """A classifier that `save` wrote. Raises UserError for a folder that is incomplete, damaged or changed."""
+    if missing := [name for name in (CONFIG, WEIGHTS, CARD) if not (folder / name).is_file()]:
+        raise UserError(f"{folder} has no {missing[0]}; a model of beholder emotion has {CONFIG}, {WEIGHTS} and {CARD}")
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        settings = TicalConfig(**config["settings"])
+        if sha256((folder / WEIGHTS).read_bytes()).hexdigest() != card["weights_sha256"]:
+            raise UserError(f"{folder / WEIGHTS} is not the file that {CARD} describes; copy the folder again")
+        stored = load_file(folder / WEIGHTS)
+        return _rebuilt(settings, config, stored)
+    except (ValueError, KeyError, TypeError, RuntimeError, ValidationError, SafetensorError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{folder} is damaged: {type(error).__name__} {error}; copy the folder again") from error
+
+
+def _tensors(model: TicalClassifier) -> dict[str, Tensor]:
+    fit = model.fit_
+    out = {f"network.{name}": value for name, value in fit.network.state_dict().items()}
+    arrays: dict[str, NDArray[Any]] = {}
+    for m in model.modalities_:
+        arrays |= {f"mean.{m}": model.scaler_.mean[m], f"sd.{m}": model.scaler_.sd[m]}
+    for m, space in fit.reference.anchors.items():
+        arrays |= {f"anchors.{m}.rows": space.rows, f"anchors.{m}.classes": space.classes}
+        arrays[f"anchors.{m}.bias"] = space.bias
+        arrays |= {f"anchors.{m}.reference.{k}": scores for k, scores in enumerate(space.reference)}
+        out[f"anchors.{m}.points"] = space.points
+    if (attribution := fit.reference.attribution) is not None:
+        for m in model.modalities_:
+            arrays |= {f"attribution.{m}.weight": attribution.weight[m], f"attribution.{m}.bias": attribution.bias[m]}
+        for i, table in enumerate(attribution.follows_first.values()):
+            arrays[f"attribution.pair.{i}"] = table
+    out |= {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    return {name: tensor.contiguous() for name, tensor in out.items()}
+
+
+def _rebuilt(settings: TicalConfig, config: dict[str, Any], stored: dict[str, Tensor]) -> TicalClassifier:
+    modalities, classes = config["modalities"], config["classes"]
+    array = {name: tensor.numpy() for name, tensor in stored.items()}
+    network = Network(settings, modalities, len(classes))
+    prefix = "network."
+    network.load_state_dict({n.removeprefix(prefix): t for n, t in stored.items() if n.startswith(prefix)})
+    anchors = {
+        m: AnchorSpace(
+            stored[f"anchors.{m}.points"],
+            array[f"anchors.{m}.rows"],
+            array[f"anchors.{m}.classes"],
+            array[f"anchors.{m}.bias"],
+            config["temperature"][m],
+            tuple(array[f"anchors.{m}.reference.{k}"] for k in range(len(classes))),
+        )
+        for m in config["temperature"]
+    }
+    attribution = None
+    if settings.pseudo_source == "attribution":
+        names = list(modalities)
+        pairs = [(m, n) for i, m in enumerate(names) for n in names[i + 1 :]]
+        attribution = Attribution(
+            {m: array[f"attribution.{m}.weight"] for m in names},
+            {m: array[f"attribution.{m}.bias"] for m in names},
+            {pair: array[f"attribution.pair.{i}"] for i, pair in enumerate(pairs)},
+        )
+    model = TicalClassifier(settings.model_dump(exclude={"seed"}), seed=settings.seed)
+    model.scaler_ = Scaler({m: array[f"mean.{m}"] for m in modalities}, {m: array[f"sd.{m}"] for m in modalities})
+    model.classes_, model.modalities_ = np.array(classes), modalities
+    model.fit_ = Fit(
+        network.eval(), Reference(anchors, attribution, config["prior"]), config["fallback"], config["epoch"], {}
+    )
+    return model

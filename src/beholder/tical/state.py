@@ -1,0 +1,104 @@
+"""All that a fit leaves behind, and what it says about samples: pseudo labels, typicality, consistency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from beholder.tical.anchors import AnchorSpace, Rows
+from beholder.tical.attribution import Attribution
+from beholder.tical.consistency import Consistency, assess_consistency
+from beholder.tical.geometry import lift
+from beholder.tical.inputs import missing
+from beholder.tical.network import Network, Output
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What pseudo labels and consistency are read from, as it stands at one moment of training."""
+
+    anchors: dict[str, AnchorSpace]
+    """Per modality; none where the configuration does not read them."""
+    attribution: Attribution | None
+    prior: float
+    """C0: the mean consistency of the training part."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What is known of samples beside the prediction."""
+
+    pseudo: dict[str, Array]
+    """Per modality (n, K); NaN where it is missing."""
+    typicality: dict[str, Array]
+    """Per modality (n,) in (0, 1]; NaN where it is missing."""
+    consistency: Consistency
+
+
+def tensors(x: Mapping[str, Array]) -> tuple[list[Tensor], Tensor]:
+    """Standardised features for the network, 0 where missing, and presence (n, M)."""
+    present = np.stack([~missing(values) for values in x.values()], axis=1)
+    return [torch.from_numpy(np.nan_to_num(v)).float() for v in x.values()], torch.from_numpy(present).float()
+
+
+@torch.no_grad()
+def embed(network: Network, x: Mapping[str, Array]) -> tuple[dict[str, Tensor], dict[str, Array]]:
+    """Per modality the points (n, embed_dim) in the space of anchors, and the head's probabilities (n, K)."""
+    network.eval()
+    given, present = tensors(x)
+    h = network.embed(given, present)
+    points = {m: lift(one, network.config) for m, one in zip(x, h, strict=True)}
+    heads = [torch.softmax(head(one), dim=1).double().numpy() for head, one in zip(network.heads, h, strict=True)]
+    return points, dict(zip(x, heads, strict=True))
+
+
+def assess(network: Network, reference: Reference, x: Mapping[str, Array], rows: Rows | None = None) -> Assessment:
+    """Pseudo labels, typicality, consistency of standardised samples; `rows` for training samples (leave one out)."""
+    config = network.config
+    points, heads = embed(network, x)
+    attributed = reference.attribution.heads(x) if reference.attribution else {}
+    pseudo, typicality = {}, {}
+    for m in x:
+        absent = missing(x[m])
+        space = reference.anchors.get(m)
+        reading = space.read(points[m], config, rows) if space else None
+        if config.pseudo_source == "anchors" and reading:
+            q = reading.pseudo
+        elif config.pseudo_source == "blend" and reading:
+            q = np.sqrt(reading.pseudo * heads[m])
+            q = q / q.sum(axis=1, keepdims=True)
+        else:
+            q = attributed.get(m, heads[m])
+        t = reading.typicality if reading else np.ones(len(absent))
+        pseudo[m] = np.where(absent[:, None], np.nan, q)
+        typicality[m] = np.where(absent, np.nan, t)
+    return Assessment(
+        pseudo,
+        typicality,
+        assess_consistency(pseudo, typicality, prior=reference.prior, eps=config.eps, kind=config.agreement),
+    )
+
+
+def conditions(found: Assessment, prior: float) -> tuple[Tensor, Tensor]:
+    """What the network takes beside features: gates (n, P) and consistency (n,), C0 where it is not known."""
+    gates = found.consistency.gate
+    n = len(found.consistency.value)
+    stacked = np.stack(list(gates.values()), axis=1) if gates else np.zeros((n, 0))
+    value = np.nan_to_num(found.consistency.value, nan=prior)
+    return torch.from_numpy(stacked).float(), torch.from_numpy(value).float()
+
+
+@torch.no_grad()
+def forward(network: Network, x: Mapping[str, Array], found: Assessment, prior: float) -> Output:
+    """The network's logits for standardised samples."""
+    network.eval()
+    given, present = tensors(x)
+    output: Output = network(given, present, *conditions(found, prior))
+    return output
