@@ -133,7 +133,8 @@ def _check_stds(sources: Sequence[LearnedFrom], sets: Sequence[Sequence[Example]
 def trainer_arguments(recipe: GrpoRecipe, out: Path) -> GRPOConfig:
     """The recipe as TRL takes it, with checkpoints in `out`. Raises UserError for GPUs that no process is there for."""
     learning_rate = recipe.optimiser.learning_rate or (LORA_LEARNING_RATE if recipe.lora else FULL_LEARNING_RATE)
-    processes = GRPOConfig(output_dir=str(out), use_cpu=not torch.cuda.is_available(), report_to=[]).world_size
+    use_cpu = not torch.cuda.is_available()
+    processes = GRPOConfig(str(out), use_cpu=use_cpu, activation_checkpointing=False, report_to=[]).world_size
     layout = layout_of(recipe, processes)
     arguments = GRPOConfig(
         output_dir=str(out),
@@ -157,7 +158,7 @@ def trainer_arguments(recipe: GrpoRecipe, out: Path) -> GRPOConfig:
         scale_rewards="group",
         bf16=recipe.bf16,
         activation_checkpointing=recipe.checkpointing,
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=use_cpu,
         seed=recipe.seed,
         save_strategy="steps",
         save_steps=recipe.save_steps,
