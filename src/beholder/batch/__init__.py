@@ -9,6 +9,7 @@
 | `lock` | one run at a time per output file |
 | `shards` | scores in any order become whole shards of rows |
 | `workers`, `worker` | the crew of processes, and what one of them does |
+| `machines`, `merge` | one list over several machines, and their outputs as one file |
 | `rows`, `files`, `sort` | the table: columns, file formats, order |
 | `summary`, `report` | counts and speed; a run in words |
 """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from beholder.batch.machines import parse_slice, slice_of
 from beholder.batch.settings import Settings
 from beholder.batch.sort import SortKey, check_sort
 from beholder.batch.summary import OnProgress, Summary
@@ -83,6 +84,7 @@ def score(
     retry_failed: bool = False,
     overwrite: bool = False,
     sort: SortKey | None = None,
+    shard: str | None = None,
     recursive: bool = True,
     workers: int | None = None,
     batch_size: int = BATCH_SIZE,
@@ -102,11 +104,12 @@ def score(
     with a path column. With `out` (.parquet, .csv or .jsonl) rows go to that file, memory doesn't grow with their
     number, and a run that was stopped, however rudely, can be finished with `resume`; `inputs` may then be left out.
     `retry_failed` scores again what failed in an existing `out`, only those among `inputs` if given. `sort` orders
-    the rows and needs them all in memory. `workers` processes (default: one per usable CPU) score `batch_size`
-    pictures at a time. A picture with more than `max_pixels` gets status `too_large` before decoding, one that takes
-    longer than `timeout_s` (default: the engine's, 30 for small models) gets `timeout`. `explain` asks the model for a
-    reason with each score, `levels` has one that names a number weigh level words instead, `allow_prompt_mismatch`
-    lets it be asked with other prompts than it was trained with.
+    the rows and needs them all in memory. `shard`, as `2/8`, scores one of so many slices of the list that `inputs`
+    give; `batch.merge.merge` makes one file of their outputs. `workers` processes (default: one per usable CPU) score
+    `batch_size` pictures at a time. A picture with more than `max_pixels` gets status `too_large` before decoding, one
+    that takes longer than `timeout_s` (default: the engine's, 30 for small models) gets `timeout`. `explain` asks the
+    model for a reason with each score, `levels` has one that names a number weigh level words instead,
+    `allow_prompt_mismatch` lets it be asked with other prompts than it was trained with.
     `on_progress` is called after every picture and every finished shard.
 
     Raises `UserError` (a ValueError) for anything a person can put right: nothing to score, an unknown model, an
@@ -132,7 +135,10 @@ def score(
     if out is None and (resume or retry_failed or overwrite):
         raise UserError("--resume, --retry-failed and --overwrite need the file they are about: give it with -o")
     out = None if out is None else _writable(Path(out))
+    which = None if shard is None else parse_slice(shard)
     paths = _find(inputs, recursive)
+    if which is not None:
+        paths = slice_of(paths, which)
     job = Job(checkpoint, settings.tasks, max_pixels)
     with Crew(job, workers=settings.workers, batch_size=batch_size, timeout_s=settings.timeout_s) as crew:
         if not (resume or retry_failed):  # those know only later how much is left

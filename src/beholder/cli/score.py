@@ -59,6 +59,12 @@ def score(
         bool, typer.Option("--retry-failed", help="Score again what failed in the file given with -o.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file given with -o.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N", help="Score the I-th of N slices of the list, for N machines; then: beholder merge."
+        ),
+    ] = None,
     max_bad: Annotated[
         str, typer.Option(metavar="SHARE", help="Failed rows allowed, as 1% or as a number; with more, exit code 2.")
     ] = "1%",
@@ -115,6 +121,7 @@ def score(
                 retry_failed=retry_failed,
                 overwrite=overwrite,
                 sort=sort or (None if out else first_score),  # type: ignore[arg-type]  # checked by the callee
+                shard=shard,
                 recursive=recursive,
                 workers=workers,
                 batch_size=batch_size,
