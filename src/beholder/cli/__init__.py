@@ -47,7 +47,6 @@ VERBS = {
         when_stopped="Finished parts are kept: the same command with --resume goes on from there.",
     ),
     "merge": Verb("beholder.cli.merge:merge", "Make one file of scores of several, as many machines leave them."),
-    "merge": Verb("beholder.cli.merge:merge", "Make one file of scores of several, as many machines leave them."),
     "report": Verb("beholder.cli.report:report", "Make one page about scored pictures, to look at and to share."),
     "select": Verb(
         "beholder.cli.select:select",
