@@ -33,10 +33,18 @@ def test_a_row_with_unknown_rewards_is_refused(tmp_path: Path) -> None:
         read_recipe(file, AblationRecipe)
 
 
-def test_the_table_has_mean_and_deviation_over_seeds_and_a_dash_where_a_seed_has_no_value() -> None:
+def test_a_row_without_sft_and_rewards_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(RECIPE.read_text().replace("rewards: beholder, sft: false", "rewards: null, sft: false"))
+    with pytest.raises(UserError, match=r"rows\.rl_only.*without both nothing is learned"):
+        read_recipe(file, AblationRecipe)
+
+
+def test_the_table_has_mean_and_interval_over_seeds_and_a_dash_where_a_seed_has_no_value() -> None:
     seeds = [{"quality/srcc": 0.5, "quality/parsed": 1.0}, {"quality/srcc": 0.7, "quality/parsed": float("nan")}]
-    found = table({"sft_only": seeds})["table"]
-    cells = dict(zip(found["columns"], found["rows"][0], strict=True))
-    assert cells["row"] == "sft_only"
-    assert cells["quality SRCC"] == "0.600 ± 0.141"
+    found = table({"sft_only": seeds, "paper": [{"quality/srcc": 0.25}]})["table"]
+    cells, of_one_seed = (dict(zip(found["columns"], row, strict=True)) for row in found["rows"])
+    assert (cells["row"], cells["seeds"], of_one_seed["seeds"]) == ("sft_only", "2", "1")
+    assert cells["quality SRCC"] == "0.60 ± 1.27"  # 12.706, for two seeds, times 0.1
     assert cells["quality readable"] == "–"
+    assert of_one_seed["quality SRCC"] == "0.25"

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
+from scipy.stats import t as student
 
 from beholder.data.columns import Split
 from beholder.data.manifest import read_manifest
@@ -26,7 +27,7 @@ from beholder.tatar.examples import Example, rated
 from beholder.tatar.folder import load
 from beholder.tatar.grpo import train_grpo
 from beholder.tatar.grpo_config import GrpoRecipe
-from beholder.tatar.sft import train_sft
+from beholder.tatar.sft import TINY, read_material, start, train_sft
 from beholder.tatar.trial import trial
 from beholder.tatar.variants import REWARDS
 
@@ -42,11 +43,19 @@ class Row(Strict):
     data: tuple[DataConfig, ...] | None = None
     """Instead of the data of both recipes: other rationales, such as swapped ones."""
     think_dropout: Mapping[Task, Share] = Field(default={})
+    sft: bool = True
+    """False rewards the model that SFT would have started from."""
 
     @model_validator(mode="after")
     def _known_rewards(self) -> Self:
         if self.rewards is not None and self.rewards not in REWARDS:
             raise ValueError(f"rewards = {self.rewards!r}; known are {', '.join(REWARDS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> Self:
+        if not self.sft and self.rewards is None:
+            raise ValueError("sft: false needs rewards; without both nothing is learned")
         return self
 
 
@@ -62,25 +71,33 @@ class AblationRecipe(Strict):
     rows: dict[str, Row] = Field(min_length=1)
     split: Split = "val"
     """Part of each manifest that rows are measured on."""
+    pictures: int | None = Field(default=None, ge=2)
+    """Of that part, drawn by chance and the same for all rows; null: all."""
+    answers: int = Field(default=8, ge=2)
+    """Per picture."""
 
 
 def run_ablation(recipe: AblationRecipe, out: Path) -> Path:
-    """Do what is not done yet, in the order of seeds and rows; returns the file of the table, `out/table.json`."""
+    """Do what is not done yet, in the order of seeds and rows; returns the file of the table, `out/table.json`.
+
+    The table is written after each row, of what is done until then.
+    """
     held_back = measured_on(recipe)
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in recipe.rows}
     for seed in recipe.seeds:
         for name, row in recipe.rows.items():
             file = out / "results" / f"{name}-{seed}.json"
-            if file.is_file():
-                continue
-            file.parent.mkdir(parents=True, exist_ok=True)
-            model = train_row(recipe, row, seed, out, name)
-            found = trial(load(model), held_back, rewards=JUDGED_BY, sampling=recipe.grpo.sampling, seed=seed)
-            write_whole(file, json.dumps(found, indent=1) + "\n")
-    results = {
-        name: [json.loads((out / "results" / f"{name}-{seed}.json").read_bytes()) for seed in recipe.seeds]
-        for name in recipe.rows
-    }
-    write_whole(out / "table.json", json.dumps(table(results), indent=1, ensure_ascii=False) + "\n")
+            if not file.is_file():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                model = load(train_row(recipe, row, seed, out, name))
+                found = trial(
+                    model, held_back, rewards=JUDGED_BY, sampling=recipe.grpo.sampling, group=recipe.answers, seed=seed
+                )
+                write_whole(file, json.dumps(found, indent=1) + "\n")
+            results[name].append(json.loads(file.read_bytes()))
+            done = {name: seeds for name, seeds in results.items() if seeds}
+            stored = table(done) | {"recipe": recipe.model_dump(mode="json"), "measured": done}
+            write_whole(out / "table.json", json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
     return out / "table.json"
 
 
@@ -90,28 +107,42 @@ def train_row(recipe: AblationRecipe, row: Row, seed: int, out: Path, name: str)
         update={"seed": seed, "data": row.data or recipe.sft.data, "think_dropout": dict(row.think_dropout)}
     )
     digest = hashlib.sha256(sft.model_dump_json().encode()).hexdigest()[:12]
-    model = train_sft(sft, out / "sft" / digest)
+    model = str(train_sft(sft, out / "sft" / digest)) if row.sft else _untrained(sft, out / "untrained" / digest)
     if row.rewards is None:
-        return model
-    changes = {"seed": seed, "model": str(model), "rewards": row.rewards, "data": row.data or recipe.grpo.data}
+        return Path(model)
+    changes = {"seed": seed, "model": model, "rewards": row.rewards, "data": row.data or recipe.grpo.data}
     return train_grpo(recipe.grpo.model_copy(update=changes), out / "grpo" / f"{name}-{seed}")
+
+
+def _untrained(recipe: SftRecipe, out: Path) -> str:
+    if isinstance(recipe.model, str):
+        return recipe.model
+    start(recipe, read_material(recipe), out)
+    return str(out / TINY)
 
 
 def measured_on(recipe: AblationRecipe) -> list[Example]:
     """The pictures that rows are measured on. Raises `ManifestError` for a manifest without such a part."""
-    manifests = [read_manifest(data.manifest) for data in recipe.sft.data]
-    return [example for manifest in manifests for example in rated(manifest.select(recipe.split))]
+    found: list[Example] = []
+    for data in recipe.sft.data:
+        examples = rated(read_manifest(data.manifest).select(recipe.split))
+        order = np.random.default_rng(0).permutation(len(examples))[: recipe.pictures]
+        found += [examples[i] for i in sorted(order)]
+    return found
 
 
 def table(results: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
-    """Title, columns and rows as documents show them: mean and standard deviation over seeds."""
+    """Title, columns and rows as documents show them: means over seeds and how far these may be off."""
     columns = [(f"{task} {what}", f"{task}/{key}") for task in TASKS for what, key in _SHOWN]
     rows = [
-        [name, *(_cell([seed.get(key) for seed in seeds]) for _, key in columns)] for name, seeds in results.items()
+        [name, str(len(seeds)), *(_cell([seed.get(key) for seed in seeds]) for _, key in columns)]
+        for name, seeds in results.items()
     ]
-    n = len(next(iter(results.values())))
-    caption = f"Answers about pictures not learned from, rewarded with {JUDGED_BY}; {n} seeds, mean ± deviation."
-    return {"caption": caption, "table": {"columns": ["row", *(title for title, _ in columns)], "rows": rows}}
+    caption = (
+        f"Answers about pictures not learned from, the same for all rows, rewarded with {JUDGED_BY}; mean over seeds ± "
+        "half of its 95 % interval by Student's t, one seed has none."
+    )
+    return {"caption": caption, "table": {"columns": ["row", "seeds", *(title for title, _ in columns)], "rows": rows}}
 
 
 _SHOWN = (("SRCC", "srcc"), ("readable", "parsed"), ("reward", "total/mean"), ("words", "words"))
@@ -121,7 +152,10 @@ def _cell(values: Sequence[float | None]) -> str:
     found = np.array([value for value in values if value is not None and np.isfinite(value)])
     if len(found) < len(values):
         return "–"  # not defined for every seed, as of a model that says the same of all
-    return f"{found.mean():.3f}" + (f" ± {found.std(ddof=1):.3f}" if len(found) > 1 else "")
+    if len(found) == 1:
+        return f"{found[0]:.2f}"
+    half = student.ppf(0.975, len(found) - 1) * found.std(ddof=1) / len(found) ** 0.5
+    return f"{found.mean():.2f} ± {half:.2f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

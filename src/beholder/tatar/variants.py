@@ -9,17 +9,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from beholder.task import TASKS, Task
-from beholder.tatar.rewards import PRESETS, Completion, Preset, Term, gaussian, thurstone_by_raters, window
+from beholder.tatar.rewards import PRESETS, Completion, Preset, Reward, Term, gaussian, thurstone_by_raters, window
 
 _OURS = PRESETS["beholder"]
 _REST = _OURS.quality[1:]
 _THURSTONE = _OURS.aesthetics[0]
 
 
-def swapped_length(completions: Sequence[Completion]) -> list[float]:
-    """Our length shaping with the window of the other task: for rationales that are swapped too."""
-    other: Mapping[Task, Task] = {"quality": "aesthetics", "aesthetics": "quality"}
-    return [-1.0 if c.score is None else window(c.n_words, other[c.task]) - 1 for c in completions]
+FORMS: Mapping[str, Mapping[Task, Task]] = {
+    "swapped": {"quality": "aesthetics", "aesthetics": "quality"},
+    "all_fast": {"quality": "quality", "aesthetics": "quality"},
+    "all_slow": {"quality": "aesthetics", "aesthetics": "aesthetics"},
+}
+"""Whose form the rationales of each task have, where it is not the task's own (`forms` writes them)."""
+
+
+def length_as(forms: Mapping[Task, Task]) -> Reward:
+    """Our length shaping for rationales that have the form of another task: with the window of that task."""
+
+    def penalty(completions: Sequence[Completion]) -> list[float]:
+        return [-1.0 if c.score is None else window(c.n_words, forms[c.task]) - 1 for c in completions]
+
+    return penalty
 
 
 def wide_gaussian(completions: Sequence[Completion]) -> list[float]:
@@ -31,8 +42,8 @@ def _without_length(terms: Sequence[Term]) -> tuple[Term, ...]:
     return tuple(term for term in terms if term.name != "length")
 
 
-def _swapped(terms: Sequence[Term]) -> tuple[Term, ...]:
-    return tuple(replace(term, reward=swapped_length) if term.name == "length" else term for term in terms)
+def _as(forms: Mapping[Task, Task], terms: Sequence[Term]) -> tuple[Term, ...]:
+    return tuple(replace(term, reward=length_as(forms)) if term.name == "length" else term for term in terms)
 
 
 REWARDS: Mapping[str, Preset] = {
@@ -41,7 +52,10 @@ REWARDS: Mapping[str, Preset] = {
     "rank_only": replace(_OURS, quality=(_THURSTONE, *_REST)),
     "anchored": replace(_OURS, aesthetics=(*_OURS.aesthetics, Term("anchor", wide_gaussian, weight=0.25))),
     "no_length": Preset(_without_length(_OURS.quality), _without_length(_OURS.aesthetics), _OURS.scope),
-    "swapped": Preset(_swapped(_OURS.quality), _swapped(_OURS.aesthetics), _OURS.scope),
+    **{
+        name: Preset(_as(forms, _OURS.quality), _as(forms, _OURS.aesthetics), _OURS.scope)
+        for name, forms in FORMS.items()
+    },
 }
 """By the name that a recipe gives. `beholder` is the task-conditioned reward that the others are compared with."""
 
