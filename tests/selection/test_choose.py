@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from conftest import RenderPicture
 from PIL import ImageFilter
@@ -24,6 +25,20 @@ def test_the_best_come_first_and_equal_ones_by_path_whatever_the_order_of_the_ta
     )
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
         assert names(choose(rows.take(order), Wanted())) == "dabc"
+
+
+def test_values_stay_with_their_rows_in_a_table_of_many_chunks() -> None:
+    row = scored_rows({"path": "", "quality": 0})
+    n = 100_000
+    columns = {"path": [f"{i:06d}.jpg" for i in range(n)], "quality": [(i * 7919) % n / 1000 for i in range(n)]}
+    rows = row.take(pa.array([0] * n))
+    for name, values in columns.items():
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, rows.schema.field(at), pa.array(values, rows.schema.field(at).type))
+    rows = pa.concat_tables([rows.slice(start, 10_000) for start in range(0, n, 10_000)])
+    best = choose(rows, Wanted(where="quality < 99.0005", top="1%")).rows
+    expected = sorted((i for i in range(n) if (i * 7919) % n <= 99_000), key=lambda i: -((i * 7919) % n))[:991]
+    assert best["path"].to_pylist() == [f"{i:06d}.jpg" for i in expected]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,8 @@ def test_a_missing_picture_stops_before_anything_is_made(rows: pa.Table) -> None
     Path(NAMES[2]).mkdir()
     with pytest.raises(UserError, match=r"2 of 4 pictures are not there, the first is .*2.jpg.*--pictures"):
         make(rows)
+    with pytest.raises(UserError, match="1 of 1 pictures are not there"):
+        make(scored_rows({"path": "photos/a\0.jpg"}))
     assert not list(Path().glob("out*"))
 
 

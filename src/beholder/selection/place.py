@@ -129,7 +129,7 @@ def _check_sources(sources: Sequence[str], pictures: Path) -> None:
 def _is_file(path: str) -> bool:
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a zero byte in the name
         return False
 
 
