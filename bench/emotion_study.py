@@ -24,8 +24,8 @@ from beholder.tical.consistency import jensen_shannon, overlap
 from beholder.tical.endpoints import (
     Answers,
     Interval,
+    Resamples,
     conflict_auroc,
-    draws,
     error_auroc,
     face_hits,
     fused_calibration_error,
@@ -33,10 +33,11 @@ from beholder.tical.endpoints import (
     fused_hits_in_conflict,
     interval,
     mean_of,
+    resample_actors,
     voice_hits,
 )
 from beholder.tical.study import ARMS, Told, prediction_file, read_told, restrict, run_study
-from beholder.tical.votes import Round, Votes, draw_round, read_votes, research_actors
+from beholder.tical.votes import Round, draw_round, read_votes, research_actors
 
 REGISTERED = ("tical-attribution", "tical-published")
 REFERENCES = ("votes", "logistic", "tical-concat")
@@ -61,21 +62,22 @@ def main() -> None:
         return
     done = [arm for arm in ORDER if all(prediction_file(asked.run, arm, asked.k, r).exists() for r in range(repeats))]
     facts = {"k": asked.k, "repeats": repeats, "folds": folds, "research_actors": research.tolist()}
+    rounds = [draw_round(votes, asked.k, repeat) for repeat in range(repeats)]
     name = "emotion-votes" if asked.k == 3 else f"emotion-votes-k{asked.k}"
     if asked.research:
-        _publish_arms(f"{name}-research", "the 35 research actors", votes, asked, done, within, within, facts)
+        _publish_arms(f"{name}-research", "the 35 research actors", rounds, asked, done, within, within, facts)
         return
     others = np.setdiff1d(votes.actor, research)
-    _publish_arms(name, "the 36 actors that nothing was chosen on", votes, asked, done, None, others, facts)
-    _publish_arms(f"{name}-all", "all 71 actors", votes, asked, done, None, None, facts)
+    _publish_arms(name, "the 36 actors that nothing was chosen on", rounds, asked, done, None, others, facts)
+    _publish_arms(f"{name}-all", "all 71 actors", rounds, asked, done, None, None, facts)
     if asked.k == 3 and set(REFERENCES) <= set(done):
-        _publish_endpoints(votes, asked, done, others, facts)
+        _publish_endpoints(rounds, asked, done, others, facts)
 
 
 def _publish_arms(
     name: str,
     who: str,
-    votes: Votes,
+    rounds: Sequence[Round],
     asked: argparse.Namespace,
     arms: Sequence[str],
     within: NDArray[np.int64] | None,
@@ -84,9 +86,9 @@ def _publish_arms(
 ) -> None:
     rows, measured = [], {}
     for arm in arms:
-        answers = _answers(votes, asked, arm, within, shown)
-        weights = draws(answers.rounds[0].actor)
-        numbers = {column: interval(values) for column, values in _measure(answers, weights).items()}
+        answers = _answers(rounds, asked, arm, within, shown)
+        actors = resample_actors(answers.rounds[0].actor)
+        numbers = {column: interval(values) for column, values in _measure(answers, actors).items()}
         ece = float(np.mean([fused_calibration_error(r, t) for r, t in zip(answers.rounds, answers.told, strict=True)]))
         measured[arm] = {**{column: vars(number) for column, number in numbers.items()}, "ece": ece}
         cells = [f"{number.value:.3f}" for number in numbers.values()]
@@ -111,31 +113,35 @@ _COLUMNS = (
 )
 
 
-def _measure(answers: Answers, weights: Array) -> dict[str, Array]:
+def _measure(answers: Answers, actors: Resamples) -> dict[str, Array]:
     values = (
-        mean_of(fused_hits, answers, weights),
-        mean_of(fused_hits_in_conflict, answers, weights),
-        mean_of(voice_hits, answers, weights),
-        mean_of(face_hits, answers, weights),
-        mean_of(_head_hits, answers, weights),
-        conflict_auroc(_divergence, answers, weights),
-        conflict_auroc(_difference, answers, weights),
-        conflict_auroc(_inconsistency, answers, weights),
-        error_auroc(_inconsistency, answers, weights),
-        error_auroc(_doubt, answers, weights),
+        mean_of(fused_hits, answers, actors),
+        mean_of(fused_hits_in_conflict, answers, actors),
+        mean_of(voice_hits, answers, actors),
+        mean_of(face_hits, answers, actors),
+        mean_of(_head_hits, answers, actors),
+        conflict_auroc(_divergence, answers, actors),
+        conflict_auroc(_difference, answers, actors),
+        conflict_auroc(_inconsistency, answers, actors),
+        error_auroc(_inconsistency, answers, actors),
+        error_auroc(_doubt, answers, actors),
     )
     return dict(zip(_COLUMNS, values, strict=True))
 
 
 def _publish_endpoints(
-    votes: Votes, asked: argparse.Namespace, done: Sequence[str], others: NDArray[np.int64], facts: Mapping[str, object]
+    rounds: Sequence[Round],
+    asked: argparse.Namespace,
+    done: Sequence[str],
+    others: NDArray[np.int64],
+    facts: Mapping[str, object],
 ) -> None:
     rows, measured = [], {}
     for who, shown in (("36 other actors", others), ("all 71", None)):
-        known = {arm: _answers(votes, asked, arm, None, shown) for arm in (*REFERENCES, *REGISTERED) if arm in done}
-        weights = draws(known["votes"].rounds[0].actor)
+        known = {arm: _answers(rounds, asked, arm, None, shown) for arm in (*REFERENCES, *REGISTERED) if arm in done}
+        actors = resample_actors(known["votes"].rounds[0].actor)
         for arm in (arm for arm in REGISTERED if arm in known):
-            for endpoint, (number, must, met) in _endpoints(known, arm, weights).items():
+            for endpoint, (number, must, met) in _endpoints(known, arm, actors).items():
                 span = f"{number.value:+.3f} [{number.low:+.3f}, {number.high:+.3f}]"
                 verdict = ("met" if met else "missed") if must else ""
                 rows.append([f"{endpoint}", arm, who, span, must, verdict])
@@ -147,20 +153,20 @@ def _publish_endpoints(
     publish("emotion-endpoints", title, Table(columns, rows), measured=measured_all, notes=notes, busy_before=None)
 
 
-def _endpoints(known: Mapping[str, Answers], arm: str, weights: Array) -> dict[str, tuple[Interval, str, bool]]:
+def _endpoints(known: Mapping[str, Answers], arm: str, actors: Resamples) -> dict[str, tuple[Interval, str, bool]]:
     ours = known[arm]
-    heads = [mean_of(_head_hits, known[name], weights) for name in ("logistic", "tical-concat")]
-    p1 = interval(mean_of(voice_hits, ours, weights) - max(heads, key=lambda values: values[0]))
-    found = conflict_auroc(_inconsistency, ours, weights)
+    heads = [mean_of(_head_hits, known[name], actors) for name in ("logistic", "tical-concat")]
+    p1 = interval(mean_of(voice_hits, ours, actors) - max(heads, key=lambda values: values[0]))
+    found = conflict_auroc(_inconsistency, ours, actors)
     p2 = interval(found)
-    p2_gain = interval(found - conflict_auroc(_divergence, known["votes"], weights))
-    p2_rival = interval(found - conflict_auroc(_difference, known["votes"], weights))
-    errors = interval(error_auroc(_inconsistency, ours, weights) - error_auroc(_doubt, ours, weights))
+    p2_gain = interval(found - conflict_auroc(_divergence, known["votes"], actors))
+    p2_rival = interval(found - conflict_auroc(_difference, known["votes"], actors))
+    errors = interval(error_auroc(_inconsistency, ours, actors) - error_auroc(_doubt, ours, actors))
     rivals = [known[name] for name in ("logistic", "tical-concat")]
-    best = max(rivals, key=lambda rival: mean_of(fused_hits, rival, weights)[0])
-    overall = interval(mean_of(fused_hits, ours, weights) - mean_of(fused_hits, best, weights))
+    best = max(rivals, key=lambda rival: mean_of(fused_hits, rival, actors)[0])
+    overall = interval(mean_of(fused_hits, ours, actors) - mean_of(fused_hits, best, actors))
     in_conflict = interval(
-        mean_of(fused_hits_in_conflict, ours, weights) - mean_of(fused_hits_in_conflict, best, weights)
+        mean_of(fused_hits_in_conflict, ours, actors) - mean_of(fused_hits_in_conflict, best, actors)
     )
     return {
         "P1 voice pseudo label": (p1, "at least +.020, interval above 0", p1.value >= 0.02 and p1.low > 0),
@@ -178,25 +184,25 @@ def _endpoints(known: Mapping[str, Answers], arm: str, weights: Array) -> dict[s
 
 
 def _answers(
-    votes: Votes,
+    rounds: Sequence[Round],
     asked: argparse.Namespace,
     arm: str,
     within: NDArray[np.int64] | None,
     shown: NDArray[np.int64] | None,
 ) -> Answers:
     """Stored predictions with their rounds, on the actors that are shown."""
-    rounds, told = [], []
-    for repeat in range(asked.repeats):
-        drawn = restrict(draw_round(votes, asked.k, repeat), within)
+    asked_about, told = [], []
+    for repeat, drawn in enumerate(rounds):
+        drawn = restrict(drawn, within)
         stored = read_told(prediction_file(asked.run, arm, asked.k, repeat))
         if len(stored.fused) != len(drawn.y):
             raise UserError(
                 f"{asked.run} holds predictions about other clips; was it made with --research? Name another"
             )
         rows = np.ones(len(drawn.y), dtype=bool) if shown is None else np.isin(drawn.actor, shown)
-        rounds.append(restrict(drawn, shown))
+        asked_about.append(restrict(drawn, shown))
         told.append(Told(**{name: values[rows] for name, values in vars(stored).items()}))
-    return Answers(rounds, told)
+    return Answers(asked_about, told)
 
 
 def _head_hits(drawn: Round, told: Told) -> tuple[Array, Array]:

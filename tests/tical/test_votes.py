@@ -9,7 +9,15 @@ from sklearn.metrics import roc_auc_score
 
 from beholder.errors import UserError
 from beholder.tical.consistency import jensen_shannon
-from beholder.tical.endpoints import Answers, conflict_auroc, draws, fused_hits, interval, mean_of, weighted_auroc
+from beholder.tical.endpoints import (
+    Answers,
+    conflict_auroc,
+    fused_hits,
+    interval,
+    mean_of,
+    resample_actors,
+    resampled_auroc,
+)
 from beholder.tical.study import ARMS, cross_validate, prediction_file, read_told, restrict, run_study
 from beholder.tical.votes import Votes, draw_round, majority, read_votes, research_actors
 
@@ -109,8 +117,8 @@ def test_attribution_knows_voices_better_than_heads_of_shared_labels(tmp_path: P
     chance = {arm: t.voice[np.arange(len(rows)), drawn.left_out["voice"]][rows].mean() for arm, t in told.items()}
     assert chance["attribution-alone"] > chance["logistic"] + 0.05
     answers = {arm: Answers([drawn], [t]) for arm, t in told.items()}
-    weights = draws(drawn.actor)
-    auroc = {arm: interval(conflict_auroc(lambda t: 1 - t.consistency, a, weights)) for arm, a in answers.items()}
+    actors = resample_actors(drawn.actor)
+    auroc = {arm: interval(conflict_auroc(lambda t: 1 - t.consistency, a, actors)) for arm, a in answers.items()}
     assert auroc["attribution-alone"].value > auroc["logistic"].value
 
 
@@ -119,18 +127,18 @@ def test_intervals_are_over_actors_and_around_the_value(tmp_path: Path) -> None:
     run_study(votes, tmp_path, arms=["votes"], repeats=2)
     rounds = [draw_round(votes, 3, r) for r in range(2)]
     answers = Answers(rounds, [read_told(prediction_file(tmp_path, "votes", 3, r)) for r in range(2)])
-    found = interval(mean_of(fused_hits, answers, draws(rounds[0].actor)))
+    found = interval(mean_of(fused_hits, answers, resample_actors(rounds[0].actor)))
     plain = np.mean([(t.fused.argmax(axis=1) == r.y).mean() for r, t in zip(rounds, answers.told, strict=True)])
     assert found.value == pytest.approx(plain)
     assert found.low < found.value < found.high
 
 
-def test_auroc_is_that_of_scikit_learn_with_ties_and_weights() -> None:
+def test_auroc_is_that_of_scikit_learn_with_ties_and_resampled_actors() -> None:
     rng = np.random.default_rng(0)
     score, positive = rng.integers(8, size=200) / 8, rng.random(200) < 0.4
-    weights = rng.integers(0, 3, size=(5, 200)).astype(float)
-    expected = [roc_auc_score(positive, score, sample_weight=w) for w in weights]
-    assert weighted_auroc(score, positive, weights) == pytest.approx(expected)
+    actors = resample_actors(rng.integers(9, size=200))
+    expected = [roc_auc_score(positive, score, sample_weight=w[actors.code]) for w in actors.weights[:20]]
+    assert resampled_auroc(score, positive, actors)[:20] == pytest.approx(expected)
 
 
 def test_the_published_facts_of_the_votes_hold() -> None:

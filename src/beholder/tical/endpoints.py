@@ -61,51 +61,67 @@ def face_hits(drawn: Round, told: Told) -> tuple[Array, Array]:
     return (told.face.argmax(axis=1) == truth).astype(float), (truth >= 0).astype(float)
 
 
-def draws(actor: NDArray[np.int64], seed: int = 0) -> Array:
-    """Resamples of actors, (RESAMPLES + 1, n) weights per row; the first weighs all alike, for the value itself."""
-    ones = np.ones((1, len(actor)))
-    counts = list(resample_counts(len(actor), actor.tolist(), RESAMPLES, seed))
-    return np.concatenate([ones, np.array(counts, dtype=np.float64)])
+@dataclass(frozen=True)
+class Resamples:
+    """Actors drawn with replacement, each with all their clips."""
+
+    code: NDArray[np.int64]
+    """(n,) the actor of each row, from 0."""
+    weights: Array
+    """(RESAMPLES + 1, actors) how often each was drawn; the first draws all once, for the value itself."""
 
 
-def mean_of(metric: Metric, answers: Answers, weights: Array) -> Array:
+def resample_actors(actor: NDArray[np.int64], seed: int = 0) -> Resamples:
+    """The same actors and seed give the same resamples, whatever is measured on them."""
+    names, code = np.unique(actor, return_inverse=True)
+    drawn = np.array(list(resample_counts(len(names), None, RESAMPLES, seed)), dtype=np.float64)
+    return Resamples(code, np.concatenate([np.ones((1, len(names))), drawn]))
+
+
+def mean_of(metric: Metric, answers: Answers, resamples: Resamples) -> Array:
     """The mean over rows, averaged over repeats, for each resample: (resamples,)."""
     each = []
     for drawn, told in zip(answers.rounds, answers.told, strict=True):
         values, counted = metric(drawn, told)
-        each.append(weights @ (values * counted) / (weights @ counted))
+        total, n = (np.bincount(resamples.code, part) for part in (values * counted, counted))
+        each.append(resamples.weights @ total / (resamples.weights @ n))
     out: Array = np.mean(each, axis=0)
     return out
 
 
-def conflict_auroc(score: Callable[[Told], Array], answers: Answers, weights: Array) -> Array:
+def conflict_auroc(score: Callable[[Told], Array], answers: Answers, resamples: Resamples) -> Array:
     """AUROC of `score` (higher: more conflict) for left-out majorities that differ, averaged over repeats."""
     each = []
     for drawn, told in zip(answers.rounds, answers.told, strict=True):
         rows = drawn.judged
-        each.append(weighted_auroc(score(told)[rows], drawn.conflict[rows], weights[:, rows]))
+        judged = Resamples(resamples.code[rows], resamples.weights)
+        each.append(resampled_auroc(score(told)[rows], drawn.conflict[rows], judged))
     out: Array = np.mean(each, axis=0)
     return out
 
 
-def error_auroc(score: Callable[[Told], Array], answers: Answers, weights: Array) -> Array:
+def error_auroc(score: Callable[[Told], Array], answers: Answers, resamples: Resamples) -> Array:
     """AUROC of `score` (higher: more doubt) for wrong fused predictions, averaged over repeats."""
     each = []
     for drawn, told in zip(answers.rounds, answers.told, strict=True):
-        each.append(weighted_auroc(score(told), fused_hits(drawn, told)[0] == 0, weights))
+        each.append(resampled_auroc(score(told), fused_hits(drawn, told)[0] == 0, resamples))
     out: Array = np.mean(each, axis=0)
     return out
 
 
-def weighted_auroc(score: Array, positive: NDArray[np.bool_], weights: Array) -> Array:
-    """AUROC for each row of weights (r, n), ties count half: (r,)."""
-    _, place = np.unique(score, return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    starts = np.flatnonzero(np.diff(place[order], prepend=-1))
-    up = np.add.reduceat((weights * positive)[:, order], starts, axis=1)
-    down = np.add.reduceat((weights * ~positive)[:, order], starts, axis=1)
-    below = np.cumsum(down, axis=1) - down / 2
-    out: Array = (up * below).sum(axis=1) / (up.sum(axis=1) * down.sum(axis=1))
+def resampled_auroc(score: Array, positive: NDArray[np.bool_], resamples: Resamples) -> Array:
+    """AUROC under each resample, ties count half: (resamples,).
+
+    How often a positive of one actor is above a negative of another is counted once, (actors, actors); a resample then
+    is a quadratic form of it.
+    """
+    values, place = np.unique(score, return_inverse=True)
+    shape = (len(values), resamples.weights.shape[1])
+    cell = place * shape[1] + resamples.code
+    up, down = (np.bincount(cell, part, shape[0] * shape[1]).reshape(shape) for part in (positive, ~positive))
+    wins = up.T @ (np.cumsum(down, axis=0) - down / 2)
+    w = resamples.weights
+    out: Array = ((w @ wins) * w).sum(axis=1) / ((w @ up.sum(axis=0)) * (w @ down.sum(axis=0)))
     return out
 
 
