@@ -257,5 +257,5 @@ def fruit(rng):
     scene |= {"lamp_power": 56.0, "lamp_colour": np.array([1.0, 0.90, 0.74])}
     scene |= {"ambient": 0.16, "ambient_colour": np.array([0.75, 0.80, 1.0])}
     return _photograph(
-        scene, rng, eye=(0.35, 2.0, 6.0), target=(0.12, 0.50, 0.0), zoom=1.52, focus=5.5, aperture=0.075, exposure=0.72
+        scene, rng, eye=(0.35, 2.0, 6.0), target=(0.12, 0.50, 0.0), zoom=1.52, focus=5.5, aperture=0.075, exposure=1.4
     )

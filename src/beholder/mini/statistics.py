@@ -75,6 +75,12 @@ def _whole(x_BCHW: Tensor) -> Tensor:
     return x_BCHW.flatten(1).mean(dim=1, keepdim=True)
 
 
+def _tile_means(x: Tensor, side: int) -> Tensor:
+    """Mean of each `side` x `side` tile, rows first: an engine is slow at pooling with large windows."""
+    rows = x.shape[2] // side
+    return F.avg_pool2d(x[:, :, : rows * side].unflatten(2, (rows, side)).mean(dim=3), (1, side))
+
+
 def _log(x: Tensor) -> Tensor:
     return torch.log(x + 1e-7)
 
@@ -177,9 +183,9 @@ class Statistics(nn.Module):
         side = 16
         height, width = half.shape[2] // side, half.shape[3] // side
         energy = F.pad(laplace * laplace, (0, 1, 0, 1), mode="replicate")
-        sharp = _log_energy(F.avg_pool2d(energy, side)[:, :, :height, :width])
-        mean = F.avg_pool2d(half, side)
-        contrast = torch.log((F.avg_pool2d(half * half, side) - mean * mean).clamp(min=0.0) + 1e-5)
+        sharp = _log_energy(_tile_means(energy, side)[:, :, :height, :width])
+        mean = _tile_means(half, side)
+        contrast = torch.log((_tile_means(half * half, side) - mean * mean).clamp(min=0.0) + 1e-5)
         parts = []
         for tiles in (sharp, contrast, sharp - contrast):
             average = _mean(tiles)
