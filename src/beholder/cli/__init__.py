@@ -64,9 +64,7 @@ VERBS = {
         extra="train",
         when_stopped="The same command goes on from what is finished.",
     ),
-    "emotion": Verb(
-        "beholder.cli.emotion:app", "Emotion from several modalities that may disagree.", extra="emotion"
-    ),
+    "emotion": Verb("beholder.cli.emotion:app", "Emotion from several modalities that may disagree.", extra="emotion"),
     "convert": Verb("beholder.cli.convert:app", "Read weights that others published.", extra="train"),
     "export": Verb("beholder.cli.export:export", "Write a trained model for scoring without torch.", extra="train"),
 }
