@@ -139,7 +139,9 @@ def fit_head(
         kept = spread > _SMALLEST * spread[-1]
         coordinates = (axes[:, kept] / spread[kept].sqrt()).float()
         seen = kernel(rated) @ coordinates
-        worn = None if damaged is None else torch.cat([kernel(part) @ coordinates for part in damaged.split(_AT_ONCE)])
+        worn = None
+        if damaged is not None:
+            worn = torch.cat([kernel(part) @ coordinates for part in torch.split(damaged, _AT_ONCE)])
     weights = torch.zeros(seen.shape[1], len(LEVELS), requires_grad=True)
     bias = (level_targets(true).mean(dim=0) + 1e-3).log().requires_grad_()
     optimizer = torch.optim.LBFGS(

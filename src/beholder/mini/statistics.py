@@ -33,7 +33,7 @@ _NEIGHBOURS = ((0, 1), (2, 3), (0, 2), (1, 3), (0, 3), (1, 2))
 def luma_of(rgb_B3HW: Tensor) -> Tensor:
     """Luma in [0, 1], (B, 1, H, W), of RGB in [0, 255]; as a matrix product it reads the picture once."""
     weights = torch.tensor([_LUMA], device=rgb_B3HW.device) / 255
-    return (weights @ rgb_B3HW.flatten(2)).unflatten(2, rgb_B3HW.shape[2:])
+    return (weights @ rgb_B3HW.flatten(2)).view(-1, 1, *rgb_B3HW.shape[2:])
 
 
 def _cells(taps: int, sigma: float) -> Tensor:
@@ -78,7 +78,7 @@ def _whole(x_BCHW: Tensor) -> Tensor:
 def _tile_means(x: Tensor, side: int) -> Tensor:
     """Mean of each `side` x `side` tile, rows first: an engine is slow at pooling with large windows."""
     rows = x.shape[2] // side
-    return F.avg_pool2d(x[:, :, : rows * side].unflatten(2, (rows, side)).mean(dim=3), (1, side))
+    return F.avg_pool2d(torch.unflatten(x[:, :, : rows * side], 2, (rows, side)).mean(dim=3), (1, side))
 
 
 def _log(x: Tensor) -> Tensor:
