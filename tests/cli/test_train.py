@@ -55,7 +55,7 @@ def recipe(tmp_path_factory, render_picture) -> dict:
         "data": {**sets, "priors": str(priors)},
         "texture": [{"plane": "luma", "halvings": 0, **BOOK}],
         "colour": [{"plane": "rgb", "halvings": 1, **BOOK}],
-        "pairs": {"count": 32, "crop": 64},
+        "pairs": {"count": 32},
         "heads": {"quality": {**HEADS, "pair_weight": 1, "pair_landmarks": 8}, "aesthetics": HEADS},
         "threads": 1,
     }
@@ -91,7 +91,7 @@ def test_a_recipe_becomes_a_measured_model_and_a_second_run_goes_on_from_it(reci
     assert all(math.isfinite(one.value) and one.low <= one.value <= one.high for one in measured)
 
     kept = sorted(out.glob("*.npy"))
-    assert [each.stem for each in kept] == ["features-aesthetics", "features-pairs", "features-quality"]
+    assert [each.stem for each in kept] == ["features-aesthetics", "features-damaged", "features-quality"]
     for each in kept:
         os.utime(each, (1, 1))
     loaded = read_recipe(file)

@@ -80,7 +80,7 @@ def test_a_picture_that_takes_too_long_is_stopped_and_the_next_is_scored(
 ) -> None:
     pipe_like = tmp_path / "endless.ppm"
     with pipe_like.open("wb") as file:  # 190 megapixels of text numbers: minutes of decoding, and no memory to speak of
-        file.write(b"P3 19000 10000 255\n" + b"7 7 7 " * 3_000_000)
+        file.write(b"P3 19000 10000 255\n" + b"7 7 7 " * 12_000_000)
     stuck, fine = lanes.submit([pipe_like, photos[0]])
     assert stuck.result(120).status == "timeout"
     assert fine.result(120).status == "ok"

@@ -144,7 +144,8 @@ def _one_of_two(rank: int, folder: str, chunk: int) -> None:
 @pytest.mark.parametrize("chunk", [0, 4])
 def test_two_processes_give_the_gradient_of_one(chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
-    multiprocessing.start_processes(_one_of_two, (str(tmp_path), chunk), nprocs=2, start_method="fork")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # a spawned process finds this module by its name
+    multiprocessing.start_processes(_one_of_two, (str(tmp_path), chunk), nprocs=2, start_method="spawn")
     loss, expected = whole_gradient()
     for rank in range(2):
         found_loss, found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
