@@ -43,7 +43,7 @@ def write_checkpoint(model: Mini, recipe: Recipe, manifests: dict[Task, Manifest
     card = Card(
         name=recipe.name,
         engine="mini",
-        description="Kernel machines over picture statistics and codebooks of patches, for the CPU.",
+        description=f"Kernel machines over {' and '.join(_seen_by(recipe))}, for the CPU.",
         version=version("beholder"),
         tasks=tasks,
         preprocess=f"sRGB, EXIF rotation, alpha over white, whole picture at most {fit.area} px in area, aspect kept",
@@ -65,8 +65,14 @@ def _training(recipe: Recipe, manifests: dict[Task, Manifest]) -> str:
         f"{sum(len(manifest.select(split)) for split in recipe.data.train_splits)} pictures of {manifest.name}"
         for manifest in manifests.values()
     )
+    encoder = "" if recipe.encoder is None else f", a UniQA encoder ({recipe.encoder})"
     return (
-        f"Codebooks of patches learned without labels, and kernel heads on {counts}, with the order of synthetic "
-        "damage anchored to the mean opinions of KADID-10k. "
+        f"Codebooks of patches learned without labels{encoder}, and kernel heads on {counts}, with the order of "
+        "synthetic damage anchored to the mean opinions of KADID-10k. "
         f"Seed {recipe.seed}; all choices by cross-validation on these pictures."
     )
+
+
+def _seen_by(recipe: Recipe) -> list[str]:
+    encoder = [] if recipe.encoder is None else ["a UniQA encoder"]
+    return ["picture statistics", "codebooks of patches", *encoder]

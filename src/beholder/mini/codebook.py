@@ -7,7 +7,7 @@ label is involved, so these features can't overfit the few there are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -89,7 +89,7 @@ class Codebook(nn.Module):
         return torch.cat([(places @ pools).transpose(1, 2).flatten(1), fourth], dim=1)
 
 
-def learn_codebook(pictures: Sequence[Tensor], config: CodebookConfig, seed: int) -> Codebook:
+def learn_codebook(pictures: Iterable[Tensor], config: CodebookConfig, seed: int) -> Codebook:
     """Spherical k-means on whitened patches of RGB pictures, each float (3, H, W) in [0, 255] with sides of 64 or more.
 
     The same pictures and seed give the same prototypes.

@@ -11,8 +11,11 @@ from beholder.data.columns import Split
 from beholder.data.distortions import FAMILIES
 from beholder.task import TASKS, Task
 
-Block = Literal["statistics", "texture", "colour"]
+Block = Literal["statistics", "texture", "colour", "uniqa"]
 BLOCKS: tuple[Block, ...] = ("statistics", "texture", "colour")
+"""Of every model; `uniqa` comes with an encoder."""
+BOOKS: tuple[Block, ...] = ("texture", "colour")
+"""Blocks that are codebooks."""
 
 
 class _Strict(BaseModel):
@@ -82,12 +85,6 @@ class HeadConfig(_Strict):
     folds: int = Field(default=5, ge=2)
     """Folds of the cross-validation over training pictures."""
 
-    @model_validator(mode="after")
-    def _knows_every_block(self) -> Self:
-        if missing := [block for block in BLOCKS if block not in self.kernels]:
-            raise ValueError(f"kernels say nothing about {' and '.join(missing)}; they need {', '.join(BLOCKS)}")
-        return self
-
 
 class PairsConfig(_Strict):
     """Damaged pairs that teach the order of damage."""
@@ -112,6 +109,8 @@ class Recipe(_Strict):
     data: DataConfig
     texture: tuple[CodebookConfig, ...] = Field(min_length=1)
     colour: tuple[CodebookConfig, ...] = Field(min_length=1)
+    encoder: Path | None = None
+    """Folder of a UniQA model, as `train uniqa` leaves it, whose picture tower is one more block of features."""
     pairs: PairsConfig = PairsConfig()
     heads: dict[Task, HeadConfig]
     threads: int = Field(default=2, ge=1)
@@ -121,4 +120,14 @@ class Recipe(_Strict):
     def _heads_for_both_tasks(self) -> Self:
         if missing := [task for task in TASKS if task not in self.heads]:
             raise ValueError(f"heads says nothing about {' and '.join(missing)}; it needs {' and '.join(TASKS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_kernel_per_block(self) -> Self:
+        blocks = [*BLOCKS, *(["uniqa"] if self.encoder is not None else [])]
+        for task, head in self.heads.items():
+            if missing := [block for block in blocks if block not in head.kernels]:
+                raise ValueError(f"kernels of {task} say nothing about {' and '.join(missing)}")
+            if "uniqa" in head.kernels and self.encoder is None:
+                raise ValueError(f"kernels of {task} name uniqa, but the recipe has no encoder")
         return self

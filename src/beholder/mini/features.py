@@ -11,32 +11,37 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from beholder.mini.codebook import Codebook
-from beholder.mini.config import BLOCKS, Block
+from beholder.mini.config import BOOKS, Block
 from beholder.mini.data import Pixels
+from beholder.mini.encoder import Encoder
 from beholder.mini.statistics import Statistics
 
 Rows = NDArray[np.float32]
-"""(n, F) features of n pictures, the blocks side by side in the order of `BLOCKS`."""
+"""(n, F) features of n pictures, the blocks side by side in the order of `Block`."""
 
 
 class Features(nn.Module):
-    """(B, 3, H, W) RGB float in [0, 255], sides at least 64 px -> (B, F): statistics, texture, colour."""
+    """(B, 3, H, W) RGB float in [0, 255], sides at least 64 px -> (B, F): statistics, texture, colour, perhaps UniQA."""
 
-    def __init__(self, books: Mapping[Block, Sequence[Codebook]]) -> None:
+    def __init__(self, books: Mapping[Block, Sequence[Codebook]], encoder: Encoder | None = None) -> None:
         super().__init__()
         self.statistics = Statistics()
-        self.books = nn.ModuleDict({name: nn.ModuleList(books[name]) for name in BLOCKS[1:]})
-        widths = [self.statistics.width, *(sum(book.width for book in books[name]) for name in BLOCKS[1:])]
-        ends = list(accumulate(widths))
+        self.books = nn.ModuleDict({name: nn.ModuleList(books[name]) for name in BOOKS})
+        self.encoder = encoder
+        widths: dict[Block, int] = {"statistics": self.statistics.width}
+        widths |= {name: sum(book.width for book in books[name]) for name in BOOKS}
+        if encoder is not None:
+            widths["uniqa"] = encoder.width
+        ends = accumulate(widths.values())
         self.places: dict[Block, slice] = {
-            name: slice(end - width, end) for name, width, end in zip(BLOCKS, widths, ends, strict=True)
+            name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)
         }
         """Where each block is along the last dimension."""
 
     def forward(self, rgb_B3HW: Tensor) -> Tensor:
         """All blocks side by side."""
-        learned = [book(rgb_B3HW) for book in self.modules() if isinstance(book, Codebook)]
-        return torch.cat([self.statistics(rgb_B3HW), *learned], dim=1)
+        blocks = [self.statistics, *(book for books in self.books.values() for book in books), self.encoder]
+        return torch.cat([block(rgb_B3HW) for block in blocks if block is not None], dim=1)
 
 
 def features_of(pictures: Iterable[Pixels], measure: Features) -> Rows:

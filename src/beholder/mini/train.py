@@ -21,16 +21,18 @@ from rich.progress import track
 from beholder.data import distortions
 from beholder.data.distortions import read_priors
 from beholder.data.manifest import Manifest
-from beholder.mini import codebook, damage, features, statistics
+from beholder.mini import codebook, damage, encoder, features, statistics
 from beholder.mini.codebook import Codebook, learn_codebook
 from beholder.mini.config import Block, CodebookConfig, Recipe
 from beholder.mini.damage import DamagedPair, draw_pairs, render
 from beholder.mini.data import Pixels, Rated, load_natural, load_rated
+from beholder.mini.encoder import Encoder
 from beholder.mini.export import Mini
 from beholder.mini.features import Features, Rows, as_planes, features_of
 from beholder.mini.heads import Pairs, fit_head
 from beholder.mini.lessons import cross_validate
 from beholder.task import TASKS, Task
+from beholder.uniqa.model import Uniqa
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,12 @@ def load_pictures(recipe: Recipe, manifests: dict[Task, Manifest]) -> Pictures:
 
 def learn_books(recipe: Recipe, pictures: Pictures) -> dict[Block, list[Codebook]]:
     """The codebooks of a recipe, from all training pictures; no score is looked at."""
-    seen = [as_planes(rgb) for rated in pictures.rated.values() for rgb in rated.pixels]
+    seen = [rgb for rated in pictures.rated.values() for rgb in rated.pixels]
     blocks: dict[Block, Sequence[CodebookConfig]] = {"texture": recipe.texture, "colour": recipe.colour}
     return {
-        block: [learn_codebook(seen, config, recipe.seed) for config in track(configs, f"{block} codebooks")]
+        block: [
+            learn_codebook(map(as_planes, seen), config, recipe.seed) for config in track(configs, f"{block} codebooks")
+        ]
         for block, configs in blocks.items()
     }
 
@@ -63,12 +67,14 @@ def train_mini(recipe: Recipe, manifests: dict[Task, Manifest], out: Path) -> Mi
 
     Leaves `cross-validation-<task>.parquet` in `out`: `path` and `<task>` (0-100), each score from a head that saw
     neither the picture nor its group. Only the choice of heads is judged so: codebooks have seen all these pictures,
-    without scores.
+    without scores. A UniQA encoder may have read texts of their levels: then these scores flatter, and only pictures
+    that its texts left out can judge the model.
     """
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     pictures = load_pictures(recipe, manifests)
-    measure = Features(learn_books(recipe, pictures)).eval()
+    tower = None if recipe.encoder is None else Encoder(Uniqa.load(recipe.encoder))
+    measure = Features(learn_books(recipe, pictures), tower).eval()
     key = hashlib.sha256(b"".join(t.numpy().tobytes() for t in measure.state_dict().values())).hexdigest()
 
     def described(name: str, of: Sequence[str], shown: Iterable[Pixels], count: int) -> Rows:
@@ -104,7 +110,7 @@ def _drawn_pairs(
 def _kept(file: Path, key: Sequence[str], make: Callable[[], Rows]) -> Rows:
     """The array in `file` if it was made for `key` by today's code, else a new one, which is kept."""
     stamp = file.with_suffix(".sha256")
-    code = "".join(getsource(module) for module in (statistics, codebook, features, damage, distortions))
+    code = "".join(getsource(module) for module in (statistics, codebook, encoder, features, damage, distortions))
     digest = hashlib.sha256("\n".join([*key, code]).encode()).hexdigest()
     if file.is_file() and stamp.is_file() and stamp.read_text() == digest:
         return np.asarray(np.load(file, allow_pickle=False))
