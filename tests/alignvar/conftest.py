@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch", reason="needs the extra restore")
 
 from beholder.alignvar.config import SIZES  # noqa: E402
 from beholder.alignvar.tokeniser import Tokeniser  # noqa: E402
+from beholder.alignvar.transformer import AlignVar  # noqa: E402
 
 TINY = SIZES["tiny"]
 
@@ -35,3 +36,30 @@ def tokeniser() -> Tokeniser:
 def pictures() -> torch.Tensor:
     """Two HR pictures for the tiny tokeniser, RGB in [-1, 1]."""
     return torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+@pytest.fixture
+def lr(pictures: torch.Tensor) -> torch.Tensor:
+    """The same pictures as LR, RGB in [0, 1]."""
+    return torch.nn.functional.avg_pool2d((pictures + 1) / 2, 4)
+
+
+@pytest.fixture
+def model() -> AlignVar:
+    """Tiny, of random weights that do something everywhere: untrained ones start with branches and gates at zero."""
+    return shaken(AlignVar(TINY))
+
+
+@pytest.fixture
+def labelled() -> AlignVar:
+    """The same with what only d24 has: AdaLN, quality labels, and an LR encoder with strides."""
+    transformer = TINY.transformer.model_copy(update={"adaln": True, "labels": 2, "lr_channels": (4, 8, 8)})
+    return shaken(AlignVar(TINY.model_copy(update={"transformer": transformer})))
+
+
+def shaken(model: AlignVar) -> AlignVar:
+    """Random weights in the place of the initial ones."""
+    generator = torch.Generator().manual_seed(5)
+    for parameter in model.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return model.eval()

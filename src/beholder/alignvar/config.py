@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Decoding = Literal["greedy", "sample", "soft", "mixed"]
-"""How codes follow from logits: the likeliest; drawn; the expected one; expected, but at the last scale the likeliest."""
+"""How codes follow from logits: the likeliest, drawn, the expected one, or expected and likeliest at the last."""
 
 FACTOR = 4
 """HR pixels per LR pixel, the only one there is."""
