@@ -26,8 +26,8 @@ class Encoder(nn.Module):
         """The whole first, then the mean over the quarters."""
         side = self.model.config.side
         square = F.interpolate(rgb_B3HW, size=(2 * side, 2 * side), mode="bilinear", antialias=True)
-        quarters = [half for row in square.split(side, dim=2) for half in row.split(side, dim=3)]
+        quarters = [half for row in square.chunk(2, dim=2) for half in row.chunk(2, dim=3)]
         views = torch.cat([F.avg_pool2d(square, 2), *quarters])
         seen = F.normalize(self.model.encode_image(self.model.normalise(views / 255)), dim=-1)
-        whole, parts = seen.split([len(rgb_B3HW), 4 * len(rgb_B3HW)])
-        return torch.cat([whole, parts.view(4, len(rgb_B3HW), -1).mean(dim=0)], dim=1)
+        by_view = seen.view(5, len(rgb_B3HW), -1)
+        return torch.cat([by_view[0], by_view[1:].mean(dim=0)], dim=1)

@@ -21,7 +21,7 @@ Rows = NDArray[np.float32]
 
 
 class Features(nn.Module):
-    """(B, 3, H, W) RGB float in [0, 255], sides at least 64 px -> (B, F): statistics, texture, colour, perhaps UniQA."""
+    """(B, 3, H, W) RGB in [0, 255], sides at least 64 px -> (B, F): statistics, texture, colour, perhaps UniQA."""
 
     def __init__(self, books: Mapping[Block, Sequence[Codebook]], encoder: Encoder | None = None) -> None:
         super().__init__()
@@ -40,8 +40,8 @@ class Features(nn.Module):
 
     def forward(self, rgb_B3HW: Tensor) -> Tensor:
         """All blocks side by side."""
-        blocks = [self.statistics, *(book for books in self.books.values() for book in books), self.encoder]
-        return torch.cat([block(rgb_B3HW) for block in blocks if block is not None], dim=1)
+        blocks = [part for part in self.modules() if isinstance(part, Statistics | Codebook | Encoder)]
+        return torch.cat([block(rgb_B3HW) for block in blocks], dim=1)
 
 
 def features_of(pictures: Iterable[Pixels], measure: Features) -> Rows:
