@@ -1,0 +1,175 @@
+"""Crops of natural photos: what training sees, and the fixed held-out crops that judge it (section 12 of our spec)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from beholder.alignvar.degrade import FACTOR, Preset, degrade
+from beholder.alignvar.recipe import CropsConfig, PhotosConfig
+from beholder.errors import UserError
+from beholder.imaging.find import find_images
+from beholder.imaging.open import open_image
+from beholder.imaging.status import ImageError
+
+TRAIN, JUDGE = 0, 1
+"""First words of the seeds, so that no training crop is drawn as a held-out one is."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo and its copy at half the size."""
+
+    name: str
+    whole: Tensor
+    """uint8 (3, H, W), RGB."""
+    half: Tensor
+    """uint8 (3, H // 2, W // 2): means over 2 x 2 pixels."""
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos by what they are for."""
+
+    train: tuple[Photo, ...]
+    held_out: tuple[Photo, ...]
+    too_small: int
+    """Photos left out because no crop fits into them."""
+
+
+def read_photos(config: PhotosConfig, side: int) -> Photos:
+    """All photos in memory; those with a side below `side` pixels are left out.
+
+    Raises UserError for a photo that can't be read, for a held-out name that is in no folder, and where nothing is
+    left to learn from or to judge by.
+    """
+    names = _held_out_names(config.held_out)
+    paths = [Path(path) for path in find_images([str(folder) for folder in config.folders])]
+    if missing := sorted(names - {path.name for path in paths}):
+        raise UserError(
+            f"{config.held_out} names {missing[0]} and {len(missing) - 1} more that are in none of "
+            f"{', '.join(str(folder) for folder in config.folders)}; held-out photos must be there to be left out"
+        )
+    train, held_out, too_small = [], [], 0
+    for path in paths:
+        photo = _read_photo(path)
+        if min(photo.whole.shape[1:]) < side:
+            too_small += 1
+        else:
+            (held_out if path.name in names else train).append(photo)
+    for photos, use in ((train, "to learn from"), (held_out, "held out")):
+        if not photos:
+            raise UserError(f"no photo {use} has sides of {side} px or more; {too_small} are smaller")
+    return Photos(tuple(train), tuple(held_out), too_small)
+
+
+class Crops(Dataset[dict[str, Tensor]]):
+    """Item i of a run, drawn with seed (seed, i) alone: any process, worker or resumed run draws the same one.
+
+    `hr` is uint8 (3, side, side); with `shares` of presets there is `lr` too, float32 (3, side / 4, side / 4) in [0, 1].
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Photo],
+        side: int,
+        config: CropsConfig,
+        *,
+        length: int,
+        seed: int,
+        shares: dict[Preset, float] | None = None,
+        margin: int = 0,
+    ) -> None:
+        """`margin`: pixels around the HR crop that are degraded with it, at most."""
+        self.photos, self.side, self.config, self.length = photos, side, config, length
+        self.seed, self.shares, self.margin = seed, shares, margin
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng((self.seed, TRAIN, index))
+        photo = self.photos[rng.integers(len(self.photos))]
+        if self.shares is None:
+            return {"hr": draw_crop(photo, self.side, self.config, rng)}
+        window = draw_crop(photo, self.side + 2 * self.margin, self.config, rng, least=self.side)
+        preset = list(self.shares)[rng.choice(len(self.shares), p=list(self.shares.values()))]
+        lr = degrade(window[None].float() / 255, preset, [int(rng.integers(2**63))])[0]
+        small = self.side // FACTOR
+        top, left = rng.integers(lr.shape[1] - small + 1), rng.integers(lr.shape[2] - small + 1)
+        hr = window[:, top * FACTOR :, left * FACTOR :][:, : self.side, : self.side]
+        return {"hr": hr.contiguous(), "lr": lr[:, top:, left:][:, :small, :small].contiguous()}
+
+
+def draw_crop(photo: Photo, side: int, config: CropsConfig, rng: np.random.Generator, *, least: int = 0) -> Tensor:
+    """A window of a photo, turned, mirrored and rescaled at random: uint8 (3, side, side).
+
+    A copy too small for the window is not drawn, and where not even the photo holds it, the window shrinks to what it
+    holds, a multiple of 4 and at least `least`.
+    """
+    half = rng.random() < config.halved and min(photo.half.shape[1:]) >= side
+    source = photo.half if half else photo.whole
+    _, height, width = source.shape
+    side = side if min(height, width) >= side else max(least, min(height, width) // FACTOR * FACTOR)
+    scale = max(rng.uniform(*config.rescale), side / min(height, width))
+    seen = min(ceil(side / scale), height, width)
+    top, left = rng.integers(height - seen + 1), rng.integers(width - seen + 1)
+    window = source[:, top : top + seen, left : left + seen]
+    if seen != side:
+        window = resize_8_bit(window, side)
+    window = window.rot90(int(rng.integers(4)), (1, 2))
+    return (window.flip(2) if rng.random() < 0.5 else window).contiguous()
+
+
+def resize_8_bit(picture: Tensor, side: int) -> Tensor:
+    """Antialiased bicubic: uint8 (3, H, W) -> uint8 (3, side, side)."""
+    resized = F.interpolate(picture[None].float(), size=(side, side), mode="bicubic", antialias=True)[0]
+    return resized.round().clamp(0, 255).to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Held-out crops, the same in every run."""
+
+    hr: Tensor
+    """uint8 (N, 3, side, side)."""
+    lr: dict[str, Tensor]
+    """Preset -> float32 (N, 3, side / 4, side / 4) in [0, 1]."""
+
+
+def held_out_crops(photos: Sequence[Photo], side: int, per_photo: int, presets: Sequence[Preset] = ()) -> Judged:
+    """`per_photo` crops of each photo, by turns whole and half its size, neither turned nor rescaled."""
+    crops = []
+    for number, photo in enumerate(photos):
+        rng = np.random.default_rng((JUDGE, number))
+        for turn in range(per_photo):
+            source = photo.half if turn % 2 and min(photo.half.shape[1:]) >= side else photo.whole
+            top, left = (int(rng.integers(length - side + 1)) for length in source.shape[1:])
+            crops.append(source[:, top : top + side, left : left + side])
+    hr = torch.stack(crops)
+    return Judged(hr, {preset: degrade(hr.float() / 255, preset, range(len(hr))) for preset in presets})
+
+
+def _held_out_names(file: Path) -> set[str]:
+    if not file.is_file():
+        raise UserError(f"photos.held_out is {file}, which is not a file; it lists names of photos, one a line")
+    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+    return {line for line in lines if line and not line.startswith("#")}
+
+
+def _read_photo(path: Path) -> Photo:
+    try:
+        rgb = open_image(path).rgb
+    except ImageError as error:
+        raise UserError(f"{path} can't be learned from: {error}") from None
+    whole = torch.from_numpy(rgb).permute(2, 0, 1).contiguous()
+    half = F.avg_pool2d(whole[None].float(), 2)[0].round().to(torch.uint8)
+    return Photo(path.name, whole, half)

@@ -1,0 +1,134 @@
+"""The recipes of both trainings: YAML in, checked fields out. An unknown key is an error that names it.
+
+Defaults are those of sections 8 and 12 of our spec for `nano` and `small`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from beholder.alignvar.config import AlignVarConfig, LossConfig, ScaConfig
+from beholder.alignvar.config import SIZES as MODELS
+from beholder.alignvar.degrade import FACTOR, Preset
+
+Size = Literal["tiny", "nano", "small", "d24"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PhotosConfig(_Strict):
+    """Which photos are learned from. Paths are relative to the folder that the command runs in."""
+
+    folders: tuple[Path, ...] = Field(min_length=1)
+    """Folders of photos, searched to any depth."""
+    held_out: Path
+    """Text file of names, one a line, of photos in these folders that only choose checkpoints."""
+
+
+class CropsConfig(_Strict):
+    """How crops are drawn from photos. All are turned by quarters and mirrored at random."""
+
+    halved: float = Field(default=0.5, ge=0, le=1)
+    """Share of crops from a copy at half the size, averaged by area: it has no trace of the photo's own JPEG."""
+    rescale: tuple[float, float] = (0.6, 1.0)
+    """Range of a further factor on the size, drawn per crop."""
+
+    @model_validator(mode="after")
+    def _shrinks(self) -> Self:
+        if not 0 < self.rescale[0] <= self.rescale[1] <= 1:
+            raise ValueError(f"rescale = {list(self.rescale)}; it is a range within (0, 1]")
+        return self
+
+
+class OptimiserConfig(_Strict):
+    """AdamW with a warm-up in a straight line and a cosine to zero."""
+
+    learning_rate: float = Field(gt=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(default=0.05, ge=0)
+    """Of matrices and convolutions; norms, biases and embeddings of one dimension have none."""
+    max_grad_norm: float = Field(default=2.0, gt=0)
+    warmup_steps: int = Field(default=50, ge=0)
+
+
+class _Run(_Strict):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    size: Size
+    photos: PhotosConfig
+    crops: CropsConfig = CropsConfig()
+    batch: int = Field(ge=1)
+    """Crops per step, over all processes."""
+    steps: int = Field(ge=1)
+    """Steps of the whole run. With `--max-minutes` the schedule ends with the time, if that comes first."""
+    optimiser: OptimiserConfig
+    ema: float = Field(default=0.999, ge=0, lt=1)
+    """Decay of the averaged weights, which are what is measured and saved; 0: the last weights themselves."""
+    seed: int = Field(default=0, ge=0)
+    eval_steps: int = Field(default=200, ge=1)
+    """Steps from one look at the held-out crops, and checkpoint, to the next."""
+    crops_per_photo: int = Field(default=4, ge=1)
+    """Held-out crops of each held-out photo."""
+    bf16: bool = False
+    compile: bool = False
+    """Have `torch.compile` make the training step faster; its first step takes a minute or two."""
+    threads: int = Field(default=2, ge=1)
+    """CPU threads of the training process."""
+    loaders: int = Field(default=0, ge=0)
+    """Processes that draw and degrade crops; 0: the training process itself."""
+
+    @property
+    def model(self) -> AlignVarConfig:
+        """The model of this size."""
+        return MODELS[self.size]
+
+
+class AdversaryConfig(_Strict):
+    """A patch discriminator with hinge loss beside the tokeniser (section 3)."""
+
+    weight: float = Field(default=0.1, gt=0)
+    start: float = Field(default=0.4, ge=0, lt=1)
+    """Share of the run after which it takes part."""
+    width: int = Field(default=64, ge=8)
+
+
+class TokeniserRecipe(_Run):
+    """A run of `beholder train alignvar-tokenizer`."""
+
+    crops: CropsConfig = CropsConfig()
+    drop_scales: float = Field(default=0.1, ge=0, lt=1)
+    """Chance per batch that some of the finest scales are left out, so that coarse ones carry meaning."""
+    blend_steps: int = Field(default=300, ge=0)
+    """Steps over which the continuous latent that reaches the decoder is blended out."""
+    codebook_decay: float = Field(default=0.99, gt=0, lt=1)
+    adversary: AdversaryConfig | None = None
+
+
+class AlignVarRecipe(_Run):
+    """A run of `beholder train alignvar`: the transformer, with a tokeniser that is frozen."""
+
+    tokeniser: Path
+    """Folder that `train alignvar-tokenizer` left, or a model folder whose tokeniser is used."""
+    degradation: dict[Preset, float] = {"bicubic": 0.5, "realesrgan-mild": 0.5}
+    """Preset -> share of the crops."""
+    margin: int = Field(default=16, ge=0, multiple_of=FACTOR)
+    """Pixels around the HR crop that are degraded with it, at most: so blocks of JPEG start anywhere in the LR tile."""
+    sca: ScaConfig = ScaConfig()
+    loss: LossConfig = LossConfig()
+    var_weights: Path | None = None
+    """Weights of VAR (`var_d24.pth` or safetensors) to start from; for the size that has VAR's shape."""
+
+    @model_validator(mode="after")
+    def _shares_are_whole(self) -> Self:
+        if not self.degradation or min(self.degradation.values()) < 0 or abs(sum(self.degradation.values()) - 1) > 1e-6:
+            raise ValueError(f"degradation = {dict(self.degradation)}; shares are at least 0 and sum to 1")
+        return self
+
+    @property
+    def model(self) -> AlignVarConfig:
+        """The model of this size, with the gate of this recipe."""
+        return MODELS[self.size].model_copy(update={"sca": self.sca})
