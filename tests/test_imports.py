@@ -12,7 +12,7 @@ import pytest
 from conftest import render
 from tiny_model import write_tiny_checkpoint
 
-HEAVY = {"torch", "transformers", "ray", "pandas", "scipy", "sklearn"}
+HEAVY = {"torch", "transformers", "ray", "fsspec", "pandas", "scipy", "sklearn"}
 CORE = {"onnxruntime", "pyarrow", "pydantic", "numpy", "PIL"}
 
 IMPORT = "import beholder"

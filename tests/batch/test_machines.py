@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +123,63 @@ def test_what_can_not_be_merged_is_named(tmp_path: Path, tiny: Path) -> None:
     with pytest.raises(UserError, match=r"b\.parquet is not finished"):
         merge([a, b], out)
     assert not out.exists()
+
+
+TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4"}
+SRUN = {"SLURM_PROCID": "0", "SLURM_NTASKS": "2"}
+ARRAY = {
+    f"SLURM_ARRAY_TASK_{name}": value for name, value in {"ID": "7", "MIN": "5", "MAX": "11", "COUNT": "4"}.items()
+}
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        (TORCHRUN, Slice(4, 4)),
+        (SRUN, Slice(1, 2)),
+        (SRUN | TORCHRUN, Slice(4, 4)),
+        (ARRAY, Slice(2, 4)),
+        (ARRAY | TORCHRUN, Slice(8, 16)),
+        (ARRAY | SRUN, Slice(3, 8)),
+    ],
+)
+def test_launchers_say_which_slice(environment: dict[str, str], expected: Slice) -> None:
+    assert parse_slice("env", environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({}, "has no RANK and WORLD_SIZE .*Give the slice as i/n"),
+        ({"RANK": "1"}, "has no RANK and WORLD_SIZE"),
+        (TORCHRUN | {"RANK": "4"}, "process 4 of 4"),
+        (TORCHRUN | {"RANK": "-1"}, "RANK is '-1', expected a whole number"),
+        ({"SLURM_ARRAY_TASK_ID": "7"}, "SLURM_ARRAY_TASK_MIN is '', expected a whole number"),
+        (ARRAY | {"SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MAX": "12"}, "must be evenly spaced"),
+        (ARRAY | {"SLURM_ARRAY_TASK_ID": "13"}, "array task 4 of 4"),
+    ],
+)
+def test_an_environment_that_gives_no_slice_is_named(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=f"--shard env: .*{message}"):
+        parse_slice("env", environment)
+
+
+def test_processes_of_one_command_line_claim_their_shards_by_the_environment(
+    tiny: Path, crowd: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "beholder", "score", str(crowd), "--model", str(tiny), "--workers", "1"]
+    runs = [
+        subprocess.Popen(
+            [*command, "--shard", "env", "-o", str(tmp_path / "{shard}.parquet")],
+            stderr=subprocess.PIPE,
+            env=os.environ | {"RANK": str(rank), "WORLD_SIZE": "2"},
+        )
+        for rank in range(2)
+    ]
+    for run in runs:
+        _, said = run.communicate()
+        assert run.returncode == 0, said.decode()
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["1-of-2.parquet", "2-of-2.parquet"]
+    assert merge(files, tmp_path / "all.parquet") == 1750
+    assert_same_rows(read_rows(tmp_path / "all.parquet"), beholder.score(crowd, model=tiny, workers=2).table)

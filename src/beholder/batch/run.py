@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beholder.batch.machines import parse_slice, slice_of
+from beholder.batch.machines import out_of_slice, parse_slice, slice_of
 from beholder.batch.settings import Settings
 from beholder.batch.sort import SortKey, check_sort
 from beholder.batch.summary import OnProgress, Summary
@@ -23,6 +25,8 @@ from beholder.scoring.table import DEFAULT, resolve
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from beholder.batch.shards import Workforce
 
 Inputs = str | Path | Sequence[str | Path]
 """Files, folders, globs, `-` for a list on stdin, CSV or Parquet files with a path column."""
@@ -85,6 +89,7 @@ def score(
     overwrite: bool = False,
     sort: SortKey | None = None,
     shard: str | None = None,
+    ray: str | None = None,
     recursive: bool = True,
     workers: int | None = None,
     batch_size: int = BATCH_SIZE,
@@ -105,9 +110,11 @@ def score(
     number, and a run that was stopped, however rudely, can be finished with `resume`; `inputs` may then be left out.
     `retry_failed` scores again what failed in an existing `out`, only those among `inputs` if given. `sort` orders
     the rows and needs them all in memory. `shard`, as `2/8`, scores one of so many slices of the list that `inputs`
-    give; `batch.merge.merge` makes one file of their outputs. `workers` processes (default: one per usable CPU) score
-    `batch_size` pictures at a time. A picture with more than `max_pixels` gets status `too_large` before decoding, one
-    that takes longer than `timeout_s` (default: the engine's, 30 for small models) gets `timeout`. `explain` asks the
+    give; `batch.merge.merge` makes one file of their outputs. With `env` torchrun or Slurm say which slice, and
+    `{shard}` in the name of `out` stands for it. `ray` has the actors of a Ray cluster score: `local`, `auto` or an
+    address. `workers` processes or actors (default: one per usable CPU) score `batch_size` pictures at a time. A
+    picture with more than `max_pixels` gets status `too_large` before decoding, one that takes longer than `timeout_s`
+    (default: the engine's, 30 for small models) gets `timeout`. `explain` asks the
     model for a reason with each score, `levels` has one that names a number weigh level words instead,
     `allow_prompt_mismatch` lets it be asked with other prompts than it was trained with.
     `on_progress` is called after every picture and every finished shard.
@@ -117,7 +124,7 @@ def score(
     """
     checkpoint = resolve(model, Asked(explain, levels, allow_prompt_mismatch))
     engine, card = checkpoint.engine, checkpoint.card()
-    if engine.one_process and workers not in (None, 1):
+    if engine.one_process and ray is None and workers not in (None, 1):
         raise UserError(f"--workers {workers}: {card.name} is held by one process. Try a larger --batch-size instead")
     settings = Settings(
         card=card,
@@ -134,26 +141,49 @@ def score(
         raise UserError("--resume, --retry-failed and --overwrite exclude each other: give one of them")
     if out is None and (resume or retry_failed or overwrite):
         raise UserError("--resume, --retry-failed and --overwrite need the file they are about: give it with -o")
-    out = None if out is None else _writable(Path(out))
     which = None if shard is None else parse_slice(shard)
+    if out is not None:
+        out = _writable(Path(out) if which is None else out_of_slice(Path(out), which))
     paths = _find(inputs, recursive)
     if which is not None:
         paths = slice_of(paths, which)
     job = Job(checkpoint, settings.tasks, max_pixels)
-    with Crew(job, workers=settings.workers, batch_size=batch_size, timeout_s=settings.timeout_s) as crew:
-        if not (resume or retry_failed):  # those know only later how much is left
-            # A large engine brings libraries with threads and devices of their own, which want a fresh process.
-            crew.start(len(paths), "spawn" if engine.one_process else start_method())
-        # Only now, because it imports pyarrow: the workers load the model in the meantime.
+    n_at_once = 0 if resume or retry_failed else len(paths)  # those know only later how much is left
+    with _workforce(job, settings, n_at_once) if ray is None else _cluster(job, ray, workers) as force:
         from beholder.batch.execute import score_to_file, score_to_memory
 
         if out is None:
-            rows, summary = score_to_memory(paths, settings, crew, sort)
+            rows, summary = score_to_memory(paths, settings, force, sort)
             return Run(summary, card, None, rows)
         summary = score_to_file(
-            out, paths, settings, crew, resume=resume, retry_failed=retry_failed, overwrite=overwrite, sort=sort
+            out, paths, settings, force, resume=resume, retry_failed=retry_failed, overwrite=overwrite, sort=sort
         )
         return Run(summary, card, out, None)
+
+
+@contextmanager
+def _workforce(job: Job, settings: Settings, n_pictures: int) -> Iterator[Workforce]:
+    """The processes of this machine, as many as `n_pictures` keep busy started at once."""
+    with Crew(job, workers=settings.workers, batch_size=settings.batch_size, timeout_s=settings.timeout_s) as crew:
+        # A large engine brings libraries with threads and devices of their own, which want a fresh process.
+        crew.start(n_pictures, "spawn" if job.checkpoint.engine.one_process else start_method())
+        # Only now, because it imports pyarrow: the workers load the model in the meantime.
+        from beholder.batch.shards import OneMachine
+
+        yield OneMachine(crew)
+
+
+@contextmanager
+def _cluster(job: Job, address: str, workers: int | None) -> Iterator[Workforce]:
+    """The actors of a Ray cluster. The room stands above this one and needs Ray, so it is reached by name."""
+    try:
+        room = import_module("beholder.fleet.cluster")
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise UserError("--ray needs Ray, which is not installed. Try: pip install 'beholder[scale]'") from None
+    with room.Cluster(job, address, workers) as cluster:
+        yield cluster
 
 
 def _find(inputs: Inputs, recursive: bool) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -44,22 +45,68 @@ class Meter:
         return Progress(self.n_done, self.n_total, self.n_scored, self.n_failed, shard, self.n_shards)
 
 
-def score_shards(
-    paths: Sequence[str], shards: Sequence[Shard], settings: Settings, crew: Crew, meter: Meter
-) -> Iterator[tuple[Shard, pa.Table]]:
-    """Each shard of `paths` with its rows, as soon as all its pictures are finished.
+class Workforce(Protocol):
+    """Whoever turns shards into rows: the processes of one machine, or a cluster (`beholder.fleet`)."""
 
-    Only shards in work are in memory: one or two, or as many as other workers finish while one picture uses up its
-    time limit.
-    """
-    n_pictures = sum(len(shard.indices) for shard in shards)
-    if n_pictures == 0:
-        return
-    settings.on_progress(meter.progress())
-    pictures = ((index, paths[index]) for shard in shards for index in shard.indices)
-    for shard, scores in _gather(_metered(crew.scores(pictures, n_pictures), settings, meter), shards):
-        yield shard, rows_table(scores, settings.card)
-        settings.on_progress(meter.progress(shard.number))
+    @property
+    def device(self) -> str:
+        """Where the model runs."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Workers that have been started."""
+        ...
+
+    @property
+    def since_s(self) -> float:
+        """When it was called together, on the clock of `time.monotonic`."""
+        ...
+
+    def tables(
+        self, paths: Sequence[str], shards: Sequence[Shard], settings: Settings, meter: Meter
+    ) -> Iterator[tuple[Shard, pa.Table]]:
+        """Each shard of `paths` with its rows, as soon as all its pictures are finished."""
+        ...
+
+
+@dataclass(frozen=True)
+class OneMachine:
+    """The processes of this machine."""
+
+    crew: Crew
+
+    @property
+    def device(self) -> str:
+        """Where the model runs."""
+        return self.crew.device
+
+    @property
+    def size(self) -> int:
+        """Processes that have been started."""
+        return self.crew.size
+
+    @property
+    def since_s(self) -> float:
+        """When the crew was called together, on the clock of `time.monotonic`."""
+        return self.crew.since_s
+
+    def tables(
+        self, paths: Sequence[str], shards: Sequence[Shard], settings: Settings, meter: Meter
+    ) -> Iterator[tuple[Shard, pa.Table]]:
+        """Each shard of `paths` with its rows, as soon as all its pictures are finished.
+
+        Only shards in work are in memory: one or two, or as many as other workers finish while one picture uses up its
+        time limit.
+        """
+        n_pictures = sum(len(shard.indices) for shard in shards)
+        if n_pictures == 0:
+            return
+        settings.on_progress(meter.progress())
+        pictures = ((index, paths[index]) for shard in shards for index in shard.indices)
+        for shard, scores in _gather(_metered(self.crew.scores(pictures, n_pictures), settings, meter), shards):
+            yield shard, rows_table(scores, settings.card)
+            settings.on_progress(meter.progress(shard.number))
 
 
 def _metered(scores: Iterable[tuple[int, Score]], settings: Settings, meter: Meter) -> Iterator[tuple[int, Score]]:

@@ -62,7 +62,16 @@ def score(
     shard: Annotated[
         str | None,
         typer.Option(
-            metavar="I/N", help="Score the I-th of N slices of the list, for N machines; then: beholder merge."
+            metavar="I/N",
+            help="Score the I-th of N slices of the list, for N machines; then: beholder merge. "
+            "Or env: torchrun or Slurm say which; {shard} in the name of -o stands for it.",
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Score on a Ray cluster: its address, auto for the one that runs here, or local to start one.",
         ),
     ] = None,
     max_bad: Annotated[
@@ -122,6 +131,7 @@ def score(
                 overwrite=overwrite,
                 sort=sort or (None if out else first_score),  # type: ignore[arg-type]  # checked by the callee
                 shard=shard,
+                ray=ray,
                 recursive=recursive,
                 workers=workers,
                 batch_size=batch_size,
@@ -147,7 +157,7 @@ def score(
 
         print_plain(run.table, sys.stdout, reasons=explain)
         sys.stdout.flush()
-    _print_end(run.summary, out)
+    _print_end(run.summary, run.path)
     return TOO_MANY_FAILED if run.summary.n_failed > allowed(run.summary.n_total) else 0
 
 

@@ -9,15 +9,13 @@ from glob import glob, has_magic
 from typing import TextIO
 
 from beholder.errors import UserError
-from beholder.imaging.formats import EXTENSIONS
+from beholder.imaging.formats import EXTENSIONS, SKIPPED_FOLDERS
+from beholder.imaging.sources import TAR, is_address, split_member
 
 PATH_COLUMNS = ("path", "file", "filename", "image", "uri")
 """Column of a table that holds the paths: the first of these that it has."""
 
 TABLE_EXTENSIONS = (".csv", ".tsv", ".parquet")
-
-SKIPPED_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
-"""Thumbnails and shadow files that macOS and Synology put beside pictures. Hidden names are left out as well."""
 
 
 class NothingFoundError(UserError):
@@ -32,8 +30,9 @@ def find_images(inputs: Sequence[str], *, recursive: bool = True, stdin: TextIO 
     """Paths of the pictures that `inputs` lead to, each once, in the order given; inside a folder sorted by name.
 
     An input is a file, a folder, a glob pattern (`**` crosses folders), `-` for a list on `stdin` (one path per
-    line, or separated by zero bytes as from `find -print0`; `sys.stdin` by default), or a .csv, .tsv or .parquet
-    file with a column of paths (`PATH_COLUMNS`), whose relative entries are relative to the table.
+    line, or separated by zero bytes as from `find -print0`; `sys.stdin` by default), a .csv, .tsv or .parquet file with
+    a column of paths (`PATH_COLUMNS`), whose relative entries are relative to the table, a .tar file, or an address
+    (`beholder.imaging.addresses`). Tar files count where they are named or match a pattern, not in folders.
 
     In folders, names with a picture's extension count, read by us or not. What is named explicitly, in a list or in
     a table is kept even if it is missing (`[1].jpg`, too, if nothing matches it as a pattern), and so is a folder
@@ -58,16 +57,37 @@ def _expand(entry: str, recursive: bool, stdin: TextIO | None) -> Iterator[str]:
         yield from filter(None, text.split("\0") if "\0" in text else text.splitlines())
     elif os.path.isdir(entry):
         yield from _walk(entry, recursive)
+    elif split_member(entry) is not None:
+        yield entry
+    elif is_address(entry):
+        from beholder.imaging.addresses import find_remote
+
+        yield from find_remote(entry, recursive=recursive)
+    elif _is_archive(entry):
+        yield from _pictures_in(entry)
     elif entry.lower().endswith(TABLE_EXTENSIONS):
         yield from _read_table(entry)
     elif has_magic(entry) and not os.path.lexists(entry):  # a file may really be called `[1].jpg`
         matches = sorted(glob(entry, recursive=True))
         for match in matches:
-            yield from _walk(match, recursive) if os.path.isdir(match) else (match,)
+            if os.path.isdir(match):
+                yield from _walk(match, recursive)
+            else:
+                yield from _pictures_in(match) if _is_archive(match) else (match,)
         if not matches and _names_a_picture(entry):
             yield entry
     elif os.path.lexists(entry) or _names_a_picture(entry):
         yield entry
+
+
+def _is_archive(entry: str) -> bool:
+    return entry.lower().endswith(TAR) and os.path.isfile(entry)
+
+
+def _pictures_in(archive: str) -> Iterator[str]:
+    from beholder.imaging.archive import list_pictures
+
+    yield from list_pictures(archive)
 
 
 def _names_a_picture(entry: str) -> bool:
@@ -153,6 +173,10 @@ def _nothing_found(entry: str, recursive: bool) -> str:
         return f"folder {entry!r} holds no pictures; looked for {', '.join(list(EXTENSIONS)[:6])}, ...{deeper}"
     if entry.lower().endswith(TABLE_EXTENSIONS):
         return f"table {entry!r} has no rows"
+    if is_address(entry):
+        return f"there are no pictures at {entry!r}"
+    if _is_archive(entry):
+        return f"archive {entry!r} holds no pictures; looked for {', '.join(list(EXTENSIONS)[:6])}, ..."
     if has_magic(entry):
         return f"pattern {entry!r} matches nothing; check the folder, and the case of the extension"
     return f"no file or folder is called {entry!r}; the working folder is {os.getcwd()!r}"

@@ -104,6 +104,9 @@ EXTENSIONS: dict[str, str] = {
 }
 """File name endings that count as pictures when a folder is searched, with the format each one promises."""
 
+SKIPPED_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
+"""Thumbnails and shadow files that macOS and Synology put beside pictures. Hidden names are left out as well."""
+
 HTML = "HTML page"
 
 MAGIC_BYTES = 512

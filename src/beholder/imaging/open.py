@@ -27,6 +27,7 @@ from beholder.imaging import formats
 from beholder.imaging.colour import to_srgb
 from beholder.imaging.fit import Fit
 from beholder.imaging.pixels import DEEP_NOTE, from_array, to_working
+from beholder.imaging.sources import open_elsewhere
 from beholder.imaging.status import ImageError
 
 DEFAULT_MAX_PIXELS = 200_000_000
@@ -75,6 +76,8 @@ def open_image(
 ) -> Picture:
     """Open a picture file, or take pixels, and give sRGB pixels, shrunk to `fit` if given.
 
+    A path may lead into a tar file or to an address (`beholder.imaging.sources`).
+
     Raises `ImageError` with a `status` for everything that can be wrong with a picture: missing, unreadable,
     damaged, of an unknown format, more than `max_pixels`, a side under 32 px. Its message leaves the path out.
     Raises `ValueError` or `TypeError` for an array that is no picture (see `pixels.from_array`).
@@ -94,7 +97,7 @@ def open_image(
         raise TypeError(f"a picture is a path, a Pillow image or a NumPy array, not {type(source).__name__}")
     path = os.fspath(source)
     try:
-        with _open_regular(path) as file:
+        with open_elsewhere(path) or open_regular(path) as file:
             return _open_file(file, os.path.splitext(path)[1].lower(), fit, max_pixels)
     except ImageError:
         raise
@@ -102,7 +105,7 @@ def open_image(
         raise ImageError("unreadable", f"reading failed: {err.strerror or err}") from err
 
 
-def _open_regular(path: str) -> BinaryIO:
+def open_regular(path: str) -> BinaryIO:
     """Open a regular file. Checked first, because opening a pipe waits and opening a device can do anything."""
     try:
         info = os.stat(path)
@@ -110,8 +113,7 @@ def _open_regular(path: str) -> BinaryIO:
     except FileNotFoundError:
         if os.path.islink(path):
             raise ImageError("unreadable", f"broken link: it points to {os.readlink(path)!r}") from None
-        hint = "; addresses are not fetched, download the picture first" if "://" in path else ""
-        raise ImageError("unreadable", f"no such file{hint}") from None
+        raise ImageError("unreadable", "no such file") from None
     except PermissionError:
         raise ImageError("unreadable", "no permission to read it") from None
     except ValueError:

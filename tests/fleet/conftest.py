@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import render
+from tiny_model import write_tiny_checkpoint
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny model with both heads."""
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("models") / "tiny", seed=1)
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 1,750 names for twelve photos, and one broken link: four shards."""
+    photos = tmp_path_factory.mktemp("photos")
+    for i in range(12):
+        render(i, [(96, 64), (64, 96), (150, 140)][i % 3]).save(photos / f"{i:02d}.jpg")
+    folder = tmp_path_factory.mktemp("crowd")
+    for i in range(1750):
+        (folder / f"{i:05d}.jpg").symlink_to(photos / f"{i % 12:02d}.jpg" if i != 700 else "nowhere.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """A Ray cluster of two CPUs on this machine. Starting one takes many seconds, so there is one."""
+    ray = pytest.importorskip("ray", reason="needs beholder[scale]")
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=100_000_000,
+    )
+    yield
+    ray.shutdown()
