@@ -12,7 +12,8 @@ from rated_pictures import write_rated, write_rationales
 from safetensors.torch import load_file
 
 from beholder.cli import main
-from beholder.tatar.config import SftRecipe, read_recipe
+from beholder.recipe import read_recipe
+from beholder.tatar.config import SftRecipe
 
 ROOT = Path(__file__).parents[2]
 SFT_RECIPES = sorted((ROOT / "recipes" / "tatar").glob("sft-*.yaml"))
@@ -59,7 +60,7 @@ def test_a_killed_run_ends_at_the_weights_of_one_that_was_left_alone(tmp_path: P
 
 @pytest.mark.parametrize("file", SFT_RECIPES, ids=lambda file: file.stem)
 def test_every_recipe_of_the_house_is_valid(file: Path):
-    assert read_recipe(file, SftRecipe).name == file.stem
+    assert read_recipe(file, SftRecipe, "recipes/tatar").name == file.stem
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import yaml
 from nano_uniqa import SIZES, tiny_model, write_bright
 
 from beholder.cli import main
-from beholder.cli.train_uniqa import read_uniqa_recipe
+from beholder.recipe import read_recipe
+from beholder.uniqa.config import RECIPE
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes" / "uniqa").glob("*.yaml"))
 
@@ -27,7 +28,7 @@ def one_line(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
 def test_every_recipe_of_the_house_is_valid(file: Path) -> None:
-    assert read_uniqa_recipe(file).name
+    assert read_recipe(file, RECIPE, "recipes/uniqa").name
 
 
 def test_texts_become_a_model_and_the_model_an_adapter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

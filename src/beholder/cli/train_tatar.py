@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from beholder.errors import UserError
-from beholder.tatar.config import SftRecipe, read_recipe
+from beholder.recipe import read_recipe
+from beholder.tatar.config import SftRecipe
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, e.g. recipes/tatar/sft-tiny.yaml.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the run; a stopped run in it goes on.")]
@@ -19,7 +20,7 @@ Gpus = Annotated[int | None, typer.Option(min=1, help="With --dry-run: estimate 
 
 def tatar_sft(recipe_file: RecipeFile, out: Out = None, dry_run: DryRun = False, gpus: Gpus = None) -> None:
     """Teach a multimodal LLM to score with reasons: supervised fine-tuning on rationales and scores."""
-    recipe = read_recipe(recipe_file, SftRecipe)
+    recipe = read_recipe(recipe_file, SftRecipe, "recipes/tatar/sft-tiny.yaml")
     try:
         from beholder.tatar.sft import train_sft
     except ModuleNotFoundError as error:
@@ -43,7 +44,7 @@ def tatar_grpo(recipe_file: RecipeFile, out: Out = None, dry_run: DryRun = False
         from beholder.tatar.grpo_config import GrpoRecipe
     except ModuleNotFoundError as error:
         raise _not_installed(error) from error
-    recipe = read_recipe(recipe_file, GrpoRecipe)
+    recipe = read_recipe(recipe_file, GrpoRecipe, "recipes/tatar/grpo-tiny.yaml")
     _without_bars()
     console = Console(highlight=False, markup=False, stderr=True)
     if _is_dry(dry_run, gpus):

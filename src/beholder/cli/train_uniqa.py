@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
-from pydantic import ValidationError
 from rich.console import Console
 
-from beholder.errors import UserError
+from beholder.recipe import read_recipe
 from beholder.uniqa.config import (
     RECIPE,
     AdaptRecipe,
@@ -31,7 +29,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Check data, shapes, mem
 
 def uniqa(recipe_file: RecipeFile, out: Out = None, dry_run: DryRun = False) -> None:
     """Train or study UniQA: pre-training, adapters, few labels; the recipe's `kind` says which."""
-    recipe = read_uniqa_recipe(recipe_file)
+    recipe = read_recipe(recipe_file, RECIPE, "recipes/uniqa/pretrain-nano.yaml")
     console = Console(highlight=False, markup=False, stderr=True)
     if dry_run:
         for line in _estimate(recipe).lines:
@@ -51,20 +49,6 @@ def uniqa(recipe_file: RecipeFile, out: Out = None, dry_run: DryRun = False) -> 
         summary = run_adapt(recipe, out) if isinstance(recipe, AdaptRecipe) else run_few_label(recipe, out)
         _show(summary, console)
         console.print(f"All numbers are in {out / SUMMARY_FILE}")
-
-
-def read_uniqa_recipe(file: Path) -> PretrainRecipe | AdaptRecipe | FewLabelRecipe | StudyRecipe:
-    """A checked recipe. Raises UserError naming the field that is wrong."""
-    if not file.is_file():
-        raise UserError(f"{file} is not a file; recipes are in recipes/uniqa/, e.g. recipes/uniqa/pretrain-nano.yaml")
-    try:
-        return RECIPE.validate_python(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(key) for key in first["loc"]) or "the recipe"
-        raise UserError(f"{file}: {where}: {first['msg']} (it is {str(first['input'])[:80]!r})") from None
 
 
 def _show(summary: Summary, console: Console) -> None:

@@ -3,6 +3,7 @@
     python -m beholder.tatar.ablation recipes/tatar/ablation-tiny.yaml -o runs/tatar/ablation
 
 A row that is done has its result stored and is not done again; SFT runs are shared by rows that learn from the same.
+Seeds share nothing: `--seeds 0` and `--seeds 1` may run side by side; a last call without it makes the table of all.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from scipy.stats import t as student
 
 from beholder.data.columns import Split
 from beholder.data.manifest import read_manifest
+from beholder.errors import UserError
 from beholder.language.rows import write_whole
+from beholder.recipe import read_recipe
 from beholder.task import TASKS, Task
-from beholder.tatar.config import DataConfig, SftRecipe, Share, Strict, read_recipe
+from beholder.tatar.config import DataConfig, SftRecipe, Share, Strict
 from beholder.tatar.examples import Example, rated
 from beholder.tatar.folder import load
 from beholder.tatar.grpo import train_grpo
@@ -163,8 +166,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="only these seeds of the recipe")
     options = parser.parse_args(arguments)
-    print(run_ablation(read_recipe(options.recipe, AblationRecipe), options.out))
+    recipe = read_recipe(options.recipe, AblationRecipe, "recipes/tatar/ablation-tiny.yaml")
+    if unknown := sorted(set(options.seeds or ()) - set(recipe.seeds)):
+        raise UserError(f"--seeds {unknown[0]}: the recipe has {', '.join(map(str, recipe.seeds))}")
+    seeds = tuple(options.seeds or recipe.seeds)
+    print(run_ablation(recipe.model_copy(update={"seeds": seeds}), options.out))
 
 
 if __name__ == "__main__":

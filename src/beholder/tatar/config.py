@@ -7,16 +7,13 @@ to the working directory.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from beholder.errors import UserError
 from beholder.task import Task
 
 Share = Annotated[float, Field(ge=0, le=1)]
-AnyRecipe = TypeVar("AnyRecipe", bound="Strict")
 
 HEAD_WIDTH = 32
 """Channels per attention head, in both towers; both widths are multiples of it."""
@@ -129,18 +126,3 @@ class SftRecipe(RunConfig):
     """Pictures per process whose graph is in memory at once."""
     warmup: float = Field(default=0.03, ge=0, lt=1)
     """Share of the steps in which the learning rate rises; after it follows a cosine to 0."""
-
-
-def read_recipe(file: Path, kind: type[AnyRecipe]) -> AnyRecipe:
-    """A checked recipe. Raises UserError naming the field that is wrong."""
-    if not file.is_file():
-        raise UserError(f"{file} is not a file; recipes are in recipes/tatar/")
-    try:
-        return kind.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        errors = error.errors()
-        first = next((found for found in errors if found["type"] != "string_type"), errors[0])  # of a name or sizes
-        where = ".".join(str(key) for key in first["loc"]) or "the recipe"
-        raise UserError(f"{file}: {where}: {first['msg']} (it is {str(first['input'])[:80]!r})") from None

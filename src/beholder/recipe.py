@@ -1,0 +1,36 @@
+"""A recipe: a YAML file that says everything about a run, read into checked fields."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from beholder.errors import UserError
+
+T = TypeVar("T")
+
+_SHOWN = 80
+"""Characters of a wrong value that are shown."""
+
+
+def read_recipe(file: Path, kind: type[T] | TypeAdapter[T], example: str) -> T:
+    """The recipe in `file` as a `kind`. Raises UserError naming what is wrong, or where recipes are."""
+    if not file.is_file():
+        raise UserError(f"{file} is not a file; recipes are in {Path(example).parent}/, e.g. {example}")
+    adapter = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
+    try:
+        return adapter.validate_python(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        wrong = _most_telling(error.errors())
+        where = ".".join(str(key) for key in wrong["loc"]) or "the recipe"
+        raise UserError(f"{file}: {where}: {wrong['msg']} (it is {str(wrong['input'])[:_SHOWN]!r})") from None
+
+
+def _most_telling(errors: list[Any]) -> Any:
+    """Of a field that takes a name or sizes, what is wrong with the sizes: that it is no name helps nobody."""
+    return next((error for error in errors if error["type"] != "string_type"), errors[0])
