@@ -99,9 +99,9 @@ class Block(nn.Module):
         for out in (self.attention.proj.weight, self.mlp[2].weight):
             out.data.mul_(1 / math.sqrt(2 * config.depth) if config.adaln else 0.0)  # type: ignore[union-attr,operator]
         if self.modulation is not None:
-            gates, others = self.modulation.weight.data.split([2 * config.width, 4 * config.width])
-            gates.mul_(1e-4)
-            others.mul_(0.5)
+            rows = self.modulation.weight.data  # two gates, then scales and shifts
+            rows[: 2 * config.width] *= 1e-4
+            rows[2 * config.width :] *= 0.5
 
 
 def init_linear(layer: nn.Module, width: int) -> None:

@@ -37,5 +37,5 @@ class EmaCodebook(nn.Module):
 
     def used(self) -> Tensor:
         """Scalar in [0, 1]: the share of codes with a tenth of the average count or more."""
-        count = self.vq._codebook.cluster_size
+        count: Tensor = self.vq._codebook.cluster_size
         return (count >= 0.1 * count.mean()).float().mean()

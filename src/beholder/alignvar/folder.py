@@ -31,6 +31,7 @@ MODEL_FILE = "model.safetensors"
 FORMAT: Final = "beholder-alignvar-1"
 
 _M = TypeVar("_M", bound=nn.Module)
+_C = TypeVar("_C", bound=BaseModel)
 
 
 class FolderConfig(BaseModel):
@@ -112,12 +113,12 @@ def load(folder: Path, device: str | torch.device = "cpu") -> Loaded:
             f"{str(folder)!r} mixes two models: its tokeniser has the scales {list(tokeniser.config.scales)}, "
             f"the transformer expects {list(config.model.tokeniser.scales)}; copy the folder again"
         )
-    stored = AlignVarConfig.model_validate_json(_metadata(folder / MODEL_FILE))
-    if (stored.tokeniser, stored.transformer, stored.sca) != (
+    stored = _config_of(folder / MODEL_FILE, AlignVarConfig)
+    if [stored.tokeniser, stored.transformer, stored.sca] != [
         config.model.tokeniser,
         config.model.transformer,
         config.model.sca,
-    ):
+    ]:
         raise UserError(
             f"{str(folder / MODEL_FILE)!r} is of {stored.name}, not of {config.model.name} as {CONFIG_FILE} says"
         )
@@ -139,12 +140,8 @@ def load_tokeniser(folder: Path, device: str | torch.device = "cpu") -> Tokenise
     file = folder / TOKENISER_FILE
     if not file.is_file():
         raise UserError(f"{str(folder)!r} has no {TOKENISER_FILE}; a tokeniser comes from train alignvar-tokenizer")
-    try:
-        config = TokeniserConfig.model_validate_json(_metadata(file))
-    except ValidationError as error:
-        raise UserError(f"{str(file)!r} is not a tokeniser of this version: {_first(error)}") from None
     with torch.device("meta"):
-        tokeniser = Tokeniser(config)
+        tokeniser = Tokeniser(_config_of(file, TokeniserConfig))
     _read(tokeniser, file)
     return _ready(tokeniser, device)
 
@@ -168,6 +165,14 @@ def _write(module: nn.Module, file: Path, config: BaseModel, half: bool) -> None
         save_file(state, temporary, metadata={"format": FORMAT, "config": config.model_dump_json()})
 
 
+def _config_of(file: Path, kind: type[_C]) -> _C:
+    """The configuration that a weight file was written with."""
+    try:
+        return kind.model_validate_json(_metadata(file))
+    except ValidationError as error:
+        raise UserError(f"{str(file)!r} is not what its name says, or of another version: {_first(error)}") from None
+
+
 def _metadata(file: Path) -> str:
     try:
         with safe_open(file, framework="pt") as opened:
@@ -182,7 +187,7 @@ def _metadata(file: Path) -> str:
             f"{str(file)!r} holds no weights of beholder's AlignVAR: format {metadata.get('format', 'none')}, "
             f"expected {FORMAT}. For weights of VAR: beholder convert alignvar"
         )
-    return metadata["config"]
+    return str(metadata["config"])
 
 
 def _read(module: nn.Module, file: Path) -> None:

@@ -28,7 +28,7 @@ def consistency_loss(
     with torch.autocast(logits.device.type, enabled=False):
         z, std = z.float(), tokeniser.latent_std[:, None, None]
         predicted, losses = torch.zeros_like(z), []
-        for k, part in enumerate(logits.float().split([side * side for side in pyramid.scales], dim=1)):
+        for k, part in enumerate(torch.split(logits.float(), [side * side for side in pyramid.scales], dim=1)):
             side = pyramid.scales[k]
             predicted = predicted + pyramid.contribution(_codes(part, tokeniser, config), k)
             if config.space == "latent":

@@ -63,5 +63,5 @@ def cross_entropy(logits: Tensor, indices: list[Tensor], weight: str = "scale") 
     """
     targets = torch.cat(indices, dim=1)
     per_token = F.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none")
-    per_scale = torch.stack([part.mean() for part in per_token.split([i.shape[1] for i in indices], dim=1)])
+    per_scale = torch.stack([part.mean() for part in torch.split(per_token, [i.shape[1] for i in indices], dim=1)])
     return (per_token.mean() if weight == "token" else per_scale.mean()), per_scale.detach()

@@ -99,17 +99,18 @@ class Pyramid(nn.Module):
     def contribution(self, codes: Tensor, k: int) -> Tensor:
         """What scale `k`, from 0, adds to the sum: codes, or mixtures of codes, [B, S_k², C] -> [B, C, S, S]."""
         side = self.scales[k]
-        image = codes.transpose(1, 2).unflatten(2, (side, side))
+        image = codes.transpose(1, 2).reshape(len(codes), -1, side, side)
         last = k == len(self.scales) - 1
         if not last:
             image = F.interpolate(image, size=(self.scales[-1],) * 2, mode="bicubic")
         elif not self.phi_last:
             return image
-        return 0.5 * image + 0.5 * self.phi[self.phi_of_scale[k]](image)
+        smoothed: Tensor = self.phi[self.phi_of_scale[k]](image)
+        return 0.5 * image + 0.5 * smoothed
 
     def codes_of(self, index: Tensor) -> Tensor:
         """Codebook rows: int64 [...] -> float32 [..., C]."""
-        return F.embedding(index, self.codebook.float())
+        return self.codebook.float()[index]
 
     def nearest(self, vectors: Tensor) -> Tensor:
         """Index of the nearest code, Euclidean: float32 [..., C] -> int64 [...]."""

@@ -34,7 +34,7 @@ def table(scales: tuple[int, ...], head_dim: int) -> Tensor:
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
     """Turn adjacent pairs of channels of [B, heads, T, head_dim] by the rows of `table` for these tokens."""
     cosine, sine = turns.to(x.dtype)
-    a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
+    a, b = x.reshape(*x.shape[:-1], -1, 2).unbind(-1)
     return torch.stack([a * cosine - b * sine, a * sine + b * cosine], dim=-1).flatten(-2)
 
 

@@ -73,7 +73,7 @@ class AlignVar(nn.Module):
         begin, condition = self._begin(lr, label)
         maps = sca.guidance(lr, self.scales[1:], self.config.sca) if self.gate is not None else []
         sides = [side * side for side in self.scales[1:]]
-        later = [self._tokens(part, k + 1, maps) for k, part in enumerate(inputs.split(sides, dim=1))]
+        later = [self._tokens(part, k + 1, maps) for k, part in enumerate(torch.split(inputs, sides, dim=1))]
         x = torch.cat([begin, *later], dim=1)
         for block in self.blocks:
             x = block(x, condition, self.turns, self.mask, None)

@@ -48,3 +48,23 @@ def uniqa(
         how = "zero-shot" if head.hidden is None else "with its adapter"
         console.print(f"{name}: {how}, prompts {', '.join(head.groups)}", soft_wrap=True)
     console.print(f"\nThe model is in {out}. To score with it: beholder export {out} -o FOLDER", soft_wrap=True)
+
+
+@app.command("alignvar")
+def alignvar(
+    tokenizer: Annotated[Path, typer.Option(metavar="FILE", help="VAR's tokenizer, e.g. vae_ch160v4096z32.pth.")],
+    transformer: Annotated[Path, typer.Option(metavar="FILE", help="VAR's transformer of depth 24, e.g. var_d24.pth.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder of the model, new or empty.")],
+    half: Annotated[bool, typer.Option("--half", help="Store half precision: half the size.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the weights that are new.")] = 0,
+) -> None:
+    """Make the start of an AlignVAR d24 of VAR's published weights; it is not trained to upscale yet."""
+    from beholder.alignvar.var_weights import convert as convert_var
+
+    reports = convert_var(tokenizer, transformer, out, half=half, seed=seed)
+    console = Console(highlight=False, markup=False)
+    for part, report in zip(("tokenizer", "transformer"), reports, strict=True):
+        console.print(f"{part}: {len(report.loaded)} tensors loaded", soft_wrap=True)
+        for what, names in (("dropped", report.dropped), ("new", report.new)):
+            console.print(f"  {what}: {', '.join(names) or 'none'}", soft_wrap=True)
+    console.print(f"\nThe model is in {out}: a start for training, not yet an upscaler.", soft_wrap=True)
