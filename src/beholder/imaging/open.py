@@ -129,37 +129,47 @@ def open_regular(path: str) -> BinaryIO:
 
 
 def _open_file(file: BinaryIO, extension: str, fit: Fit | None, max_pixels: int) -> Picture:
+    image, notes = open_header(file, extension, max_pixels=max_pixels)
+    full = image.size
+    if fit is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
+        width, height = fit.size(*full)
+        image.draft(None, (SPARE * width, SPARE * height))
+    return _look_at(image, fit, [*notes, DEEP_NOTE if is_deep(image) else None], full)
+
+
+def open_header(
+    file: BinaryIO, extension: str, *, max_pixels: int, min_side: int = MIN_SIDE
+) -> tuple[ImageFile.ImageFile, list[str | None]]:
+    """The picture in a file, checked but not decoded, and notes about it. `extension` is what its name promises.
+
+    Raises `ImageError` for a format we do not read, more than `max_pixels`, or a side under `min_side`.
+    """
     head = file.read(formats.MAGIC_BYTES)
     file.seek(0)
     name = _format_of(head, extension)
     file_class = formats.file_class(name)
     if file_class is None:
         raise ImageError("unsupported", f"{name}: this build of Pillow lacks its decoder. Try: pip install -U pillow")
-    with _decoding(name):
+    with decoding(name):
         # Called directly, because Image.open would apply its own pixel limit, a global variable.
         image = file_class(file)
-    _check_size(image.size, max_pixels)
-    with _decoding(name):
+    _check_size(image.size, max_pixels, min_side)
+    with decoding(name):
         frames_note = _frames_note(image, name)
         is_raw_preview = name == "TIFF" and _is_raw_preview(image)
     if is_raw_preview:
         raise _unsupported("camera raw (DNG or kin)")
     renamed = formats.EXTENSIONS.get(extension, name) != name
-    notes = [f"{name} named {extension}" if renamed else None, frames_note, DEEP_NOTE if _is_deep(image) else None]
-    full = image.size
-    if fit is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
-        width, height = fit.size(*full)
-        image.draft(None, (SPARE * width, SPARE * height))
-    return _look_at(image, fit, notes, full)
+    return image, [f"{name} named {extension}" if renamed else None, frames_note]
 
 
 def _look_at(
     image: Image.Image, fit: Fit | None, notes: list[str | None], full: tuple[int, int] | None = None
 ) -> Picture:
     """Decode and turn into sRGB pixels. `full` is the size before reduced decoding."""
-    with _decoding(image.format or "picture"):
+    with decoding(image.format or "picture"):
         image.load()
-    orientation, exif_note = _orientation(image)
+    orientation, exif_note = orientation_of(image)
     profile = image.info.get("icc_profile")
     width, height = full or image.size
     image, depth_note = to_working(image)
@@ -185,7 +195,7 @@ def _look_at(
 
 
 @contextmanager
-def _decoding(name: str) -> Iterator[None]:
+def decoding(name: str) -> Iterator[None]:
     """Around what reads a foreign file with Pillow, and nothing else: whatever it raises becomes an `ImageError`."""
     try:
         yield
@@ -241,7 +251,7 @@ def _grows(err: Image.DecompressionBombError) -> ImageError:
     return ImageError("too_large", f"{err}; Pillow refuses it, so a higher max_pixels does not help")
 
 
-def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+def _check_size(size: tuple[int, int], max_pixels: int, min_side: int = MIN_SIDE) -> None:
     width, height = size
     if width * height > max_pixels:
         raise ImageError(
@@ -249,8 +259,8 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
             f"{width} x {height} is {width * height:,} pixels; allowed are {max_pixels:,}. "
             "Raise max_pixels (--max-pixels) if you trust the file and have 4 bytes of memory per pixel.",
         )
-    if min(width, height) < MIN_SIDE:
-        raise ImageError("too_small", f"{width} x {height} pixels; the shorter side must have {MIN_SIDE} at least")
+    if min(width, height) < min_side:
+        raise ImageError("too_small", f"{width} x {height} pixels; the shorter side must have {min_side} at least")
 
 
 def _is_raw_preview(image: ImageFile.ImageFile) -> bool:
@@ -259,7 +269,7 @@ def _is_raw_preview(image: ImageFile.ImageFile) -> bool:
     return 50706 in tags or tags.get(262) == 32803 or bool(int(tags.get(254, 0)) & 1)
 
 
-def _is_deep(image: ImageFile.ImageFile) -> bool:
+def is_deep(image: ImageFile.ImageFile) -> bool:
     """Whether Pillow will cut 16-bit colour to 8 bits; the mode alone does not tell."""
     return any(";16" in str(tile.args) for tile in image.tile)
 
@@ -273,11 +283,12 @@ def _frames_note(image: ImageFile.ImageFile, name: str) -> str | None:
     return f"first of {frames} pages" if name == "TIFF" else f"animated: first of {frames} frames"
 
 
-def _orientation(image: Image.Image) -> tuple[int, str | None]:
+def orientation_of(image: Image.Image) -> tuple[int, str | None]:
+    """EXIF orientation of a decoded picture, 1 to 8, and a note where its EXIF data can't be read."""
     if not any(key in image.info for key in EXIF_KEYS):  # parsing costs as much as decoding a small picture
         return 1, None
     try:
-        with _decoding("EXIF"):
+        with decoding("EXIF"):
             return int(image.getexif().get(0x0112, 1)), None
     except ImageError:
         return 1, "EXIF data damaged: rotation unknown"
