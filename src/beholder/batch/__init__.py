@@ -10,6 +10,7 @@
 | `shards` | scores in any order become whole shards of rows |
 | `workers`, `worker` | the crew of processes, and what one of them does |
 | `machines`, `merge` | one list over several machines, and their outputs as one file |
+| `cascade`, `agreement` | a fast model for all, a slow one where it matters; how far the two agree |
 | `rows`, `files`, `sort` | the table: columns, file formats, order |
 | `summary`, `report` | counts and speed; a run in words |
 """

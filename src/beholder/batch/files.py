@@ -30,26 +30,26 @@ def check_suffix(path: Path) -> None:
         )
 
 
-def write_rows(tables: Iterable[pa.Table], path: Path) -> None:
-    """Write tables of `SCHEMA` one after the other as one file; the suffix of `path` chooses the format.
+def write_rows(tables: Iterable[pa.Table], path: Path, schema: pa.Schema = SCHEMA) -> None:
+    """Write tables of `schema` one after the other as one file; the suffix of `path` chooses the format.
 
     Only a part of the rows is in memory at a time. A reader sees the old file or the whole new one, never a half.
     """
     check_suffix(path)
     write = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}[path.suffix.lower()]
     with replacing(path) as temporary:
-        write(_regrouped(tables), temporary)
+        write(_regrouped(tables), temporary, schema)
 
 
-def read_rows(path: Path) -> pa.Table:
-    """The table of a file that `write_rows` wrote, in `SCHEMA`. Raises `UserError` where it isn't one."""
+def read_rows(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
+    """The columns `schema` of a file that `write_rows` wrote. Raises `UserError` where it has them not."""
     check_suffix(path)
     read = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}[path.suffix.lower()]
     try:
-        return read(path).select(SCHEMA.names).cast(SCHEMA)
+        return read(path, schema).select(schema.names).cast(schema)
     except (pa.ArrowException, OSError, KeyError, json.JSONDecodeError) as error:
         raise UserError(
-            f"{path} is not a table of scores: {error}. Expected the columns {', '.join(SCHEMA.names)}, "
+            f"{path} is not a table of scores: {error}. Expected the columns {', '.join(schema.names)}, "
             "as `beholder score -o` writes them"
         ) from error
 
@@ -86,37 +86,37 @@ def _regrouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def _write_parquet(tables: Iterable[pa.Table], path: Path) -> None:
+def _write_parquet(tables: Iterable[pa.Table], path: Path, schema: pa.Schema) -> None:
     import pyarrow.parquet as pq
 
-    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for table in tables:
             writer.write_table(table)
 
 
-def _read_parquet(path: Path) -> pa.Table:
+def _read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
     import pyarrow.parquet as pq
 
-    return pq.read_table(path, partitioning=None)
+    return pq.read_table(path, columns=schema.names, partitioning=None)
 
 
 def _level_columns(task: str) -> list[str]:
     return [f"{task}_{level}" for level in LEVELS]
 
 
-def _csv_schema() -> pa.Schema:
+def _csv_schema(schema: pa.Schema) -> pa.Schema:
     fields: list[pa.Field] = []
-    for field in SCHEMA:
+    for field in schema:
         task = field.name.removesuffix("_levels")
         flat = field.name != task
         fields += [pa.field(name, pa.float32()) for name in _level_columns(task)] if flat else [field]
     return pa.schema(fields)
 
 
-def _write_csv(tables: Iterable[pa.Table], path: Path) -> None:
+def _write_csv(tables: Iterable[pa.Table], path: Path, schema: pa.Schema) -> None:
     from pyarrow.csv import CSVWriter
 
-    schema = _csv_schema()
+    schema = _csv_schema(schema)
     with CSVWriter(path, schema) as writer:
         for table in tables:
             columns = {name: table[name].combine_chunks() for name in table.column_names}
@@ -129,11 +129,11 @@ def _write_csv(tables: Iterable[pa.Table], path: Path) -> None:
             writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
 
 
-def _read_csv(path: Path) -> pa.Table:
+def _read_csv(path: Path, schema: pa.Schema) -> pa.Table:
     from pyarrow.csv import ConvertOptions, ParseOptions, read_csv
 
     types = ConvertOptions(
-        column_types=_csv_schema(), include_columns=_csv_schema().names,
+        column_types=_csv_schema(schema), include_columns=_csv_schema(schema).names,
         strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""],
     )  # fmt: skip
     table = read_csv(path, convert_options=types, parse_options=ParseOptions(newlines_in_values=True))
@@ -141,24 +141,26 @@ def _read_csv(path: Path) -> pa.Table:
     for task in TASKS:
         levels = zip(*(columns[name].to_pylist() for name in _level_columns(task)), strict=True)
         rows = [None if None in row else row for row in levels]
-        columns[f"{task}_levels"] = pa.array(rows, SCHEMA.field(f"{task}_levels").type)
-    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+        columns[f"{task}_levels"] = pa.array(rows, schema.field(f"{task}_levels").type)
+    return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def _write_jsonl(tables: Iterable[pa.Table], path: Path) -> None:
+def _write_jsonl(tables: Iterable[pa.Table], path: Path, schema: pa.Schema) -> None:
+    numbers = [field.name for field in schema if pa.types.is_float32(field.type)]
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for table in tables:
             for row in table.to_pylist():
+                for name in numbers:
+                    row[name] = _short(row[name])
                 for task in TASKS:
-                    row[task] = _short(row[task])
                     levels = row[f"{task}_levels"]
                     row[f"{task}_levels"] = None if levels is None else [_short(p) for p in levels]
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _read_jsonl(path: Path) -> pa.Table:
+def _read_jsonl(path: Path, schema: pa.Schema) -> pa.Table:
     with path.open(encoding="utf-8") as file:
-        return pa.Table.from_pylist([json.loads(line) for line in file], schema=SCHEMA)
+        return pa.Table.from_pylist([json.loads(line) for line in file], schema=schema)
 
 
 def _short(value: float | None) -> float | None:

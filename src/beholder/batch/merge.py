@@ -55,6 +55,11 @@ def _settings_of(file: Path, seen: dict[str, Path]) -> dict[str, str]:
         if path in seen:
             raise UserError(f"{path!r} is in {seen[path]} and again in {file}; each picture may be there once")
         seen[path] = file
+    models = sorted(rows["model"].unique().to_pylist())
+    if len(models) > 1:
+        raise UserError(
+            f"{file} has scores of {' and '.join(models)}, as --cascade leaves them; such files can't be merged"
+        )
     settings = {name: " and ".join(rows[name].unique().to_pylist()) for name in _SETTINGS if len(rows)}
     scored = rows.filter(pc.equal(rows["status"], "ok"))
     if len(scored):

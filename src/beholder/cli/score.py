@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -74,6 +74,28 @@ def score(
             help="Score on a Ray cluster: its address, auto for the one that runs here, or local to start one.",
         ),
     ] = None,
+    cascade: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="A slow model that scores again what is in --band, and a random share; needs -o."
+        ),
+    ] = None,
+    band: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW-HIGH",
+            help="Scores of --model that leave a picture in doubt; 40-60 if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    audit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of all pictures that both models of --cascade score; 2% if not given.",
+            show_default=False,
+        ),
+    ] = None,
     max_bad: Annotated[
         str, typer.Option(metavar="SHARE", help="Failed rows allowed, as 1% or as a number; with more, exit code 2.")
     ] = "1%",
@@ -121,27 +143,30 @@ def score(
     first_score: SortKey = "aesthetics" if task == "aesthetics" else "quality"
     try:
         with without_pandas(), show_progress(sys.stderr) as on_progress:
-            run = score_pictures(
-                paths or [],
-                model=model,
-                task=task,
-                out=out,
-                resume=resume,
-                retry_failed=retry_failed,
-                overwrite=overwrite,
-                sort=sort or (None if out else first_score),  # type: ignore[arg-type]  # checked by the callee
-                shard=shard,
-                ray=ray,
-                recursive=recursive,
-                workers=workers,
-                batch_size=batch_size,
-                max_pixels=max_pixels,
-                timeout_s=timeout,
-                explain=explain,
-                levels=levels,
-                allow_prompt_mismatch=allow_prompt_mismatch,
-                on_progress=on_progress,
-            )
+            options: dict[str, Any] = {
+                "model": model,
+                "task": task,
+                "out": out,
+                "resume": resume,
+                "overwrite": overwrite,
+                "sort": sort or (None if out else first_score),
+                "shard": shard,
+                "ray": ray,
+                "recursive": recursive,
+                "workers": workers,
+                "batch_size": batch_size,
+                "max_pixels": max_pixels,
+                "timeout_s": timeout,
+                "explain": explain,
+                "levels": levels,
+                "allow_prompt_mismatch": allow_prompt_mismatch,
+                "on_progress": on_progress,
+            }
+            if cascade is not None:
+                return _score_cascade(paths or [], cascade, band, audit, retry_failed, allowed, options)
+            if band is not None or audit is not None:
+                raise UserError("--band and --audit say what --cascade is to do. Add it, or leave them out")
+            run = score_pictures(paths or [], retry_failed=retry_failed, **options)
     except KeyboardInterrupt:
         if out is None:
             raise Stopped("stopped. Nothing is kept, since there is no -o to keep it in.") from None
@@ -158,6 +183,30 @@ def score(
         print_plain(run.table, sys.stdout, reasons=explain)
         sys.stdout.flush()
     _print_end(run.summary, run.path)
+    return TOO_MANY_FAILED if run.summary.n_failed > allowed(run.summary.n_total) else 0
+
+
+def _score_cascade(
+    paths: list[str],
+    slow: str,
+    band: str | None,
+    audit: str | None,
+    retry_failed: bool,
+    allowed: Callable[[int], float],
+    options: dict[str, Any],
+) -> int:
+    from beholder.batch.cascade import AUDIT, BAND, Cascade, parse_audit, parse_band, score_cascade
+
+    if options["out"] is None:
+        raise UserError("--cascade needs a file for its rows: give it with -o")
+    if retry_failed:
+        raise UserError("--retry-failed is for the scores of one model: leave out --cascade, or score again")
+    picks = parse_band(band) if band else BAND, parse_audit(audit) if audit else AUDIT
+    run = score_cascade(paths, cascade=Cascade(slow, *picks), **options)
+    _print_end(run.summary, run.path, can_retry=False)
+    if run.slow_summary is not None:
+        typer.secho(str(run.slow_summary), bold=True, err=True)
+    print(run, file=sys.stderr)
     return TOO_MANY_FAILED if run.summary.n_failed > allowed(run.summary.n_total) else 0
 
 
@@ -178,13 +227,13 @@ def parse_max_bad(text: str) -> Callable[[int], float]:
     return (lambda n_total: n_total * value / 100) if is_share else (lambda n_total: value)
 
 
-def _print_end(summary: Summary, out: Path | None) -> None:
+def _print_end(summary: Summary, out: Path | None, *, can_retry: bool = True) -> None:
     """What a person wants to know last, on stderr, so that a pipe holds nothing but rows."""
     if summary.failures and (out is not None or not sys.stdout.isatty()):  # else they are in the table
         from beholder.batch.report import failure_lines
 
         print(*failure_lines(summary), sep="\n", file=sys.stderr)
-        if out is not None:
+        if out is not None and can_retry:
             print(f"try them again with: beholder score --retry-failed -o {out}", file=sys.stderr)
     typer.secho(str(summary), bold=True, err=True)  # plain where stderr is no terminal
     if out is not None:
