@@ -29,5 +29,5 @@ class Encoder(nn.Module):
         quarters = [half for row in square.chunk(2, dim=2) for half in row.chunk(2, dim=3)]
         views = torch.cat([F.avg_pool2d(square, 2), *quarters])
         seen = F.normalize(self.model.encode_image(self.model.normalise(views / 255)), dim=-1)
-        by_view = seen.view(5, len(rgb_B3HW), -1)
+        by_view = seen.view(5, rgb_B3HW.shape[0], -1)  # `len` would fix the batch of an exported graph
         return torch.cat([by_view[0], by_view[1:].mean(dim=0)], dim=1)
