@@ -74,7 +74,8 @@ def read_photos(config: PhotosConfig, side: int) -> Photos:
 class Crops(Dataset[dict[str, Tensor]]):
     """Item i of a run, drawn with seed (seed, i) alone: any process, worker or resumed run draws the same one.
 
-    `hr` is uint8 (3, side, side); with `shares` of presets there is `lr` too, float32 (3, side / 4, side / 4) in [0, 1].
+    `hr` is uint8 (3, side, side). With `shares` of presets there is `lr` too, float32 (3, side / 4, side / 4) in
+    [0, 1].
     """
 
     def __init__(

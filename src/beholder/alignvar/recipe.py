@@ -10,8 +10,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from beholder.alignvar.config import AlignVarConfig, LossConfig, ScaConfig
 from beholder.alignvar.config import SIZES as MODELS
+from beholder.alignvar.config import AlignVarConfig, LossConfig, ScaConfig
 from beholder.alignvar.degrade import FACTOR, Preset
 
 Size = Literal["tiny", "nano", "small", "d24"]
@@ -119,8 +119,8 @@ class AlignVarRecipe(_Run):
     """Pixels around the HR crop that are degraded with it, at most: so blocks of JPEG start anywhere in the LR tile."""
     sca: ScaConfig = ScaConfig()
     loss: LossConfig = LossConfig()
-    var_weights: Path | None = None
-    """Weights of VAR (`var_d24.pth` or safetensors) to start from; for the size that has VAR's shape."""
+    start: Path | None = None
+    """Model folder whose weights training starts from, such as `beholder convert alignvar` makes of VAR's."""
 
     @model_validator(mode="after")
     def _shares_are_whole(self) -> Self:

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
+from beholder.cli.train_alignvar import alignvar, alignvar_tokenizer
 from beholder.cli.train_tatar import tatar_grpo, tatar_sft
 from beholder.cli.train_uniqa import uniqa
 from beholder.data.columns import Split
@@ -30,6 +31,8 @@ app = typer.Typer()
 app.command("uniqa")(uniqa)
 app.command("tatar-sft")(tatar_sft)
 app.command("tatar-grpo")(tatar_grpo)
+app.command("alignvar-tokenizer")(alignvar_tokenizer)
+app.command("alignvar")(alignvar)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, e.g. recipes/mini/cpu.yaml.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the run; a stopped run in it goes on.")]
