@@ -12,9 +12,10 @@ from tiny_model import write_tiny_checkpoint
 
 import beholder
 from beholder.batch.agreement import agreement
-from beholder.batch.cascade import SCHEMA_OF_BOTH, Cascade, CascadeRun, parse_audit, parse_band, score_cascade
+from beholder.batch.cascade import Cascade, CascadeRun, parse_audit, parse_band, score_cascade
 from beholder.batch.files import read_rows
 from beholder.batch.merge import merge
+from beholder.batch.picks import SCHEMA_OF_BOTH
 from beholder.batch.rows import SCHEMA
 from beholder.batch.summary import Progress
 from beholder.cli import main

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,17 +30,56 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def free_ports(n: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(n)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    """A Ray cluster of two CPUs on this machine. Starting one takes many seconds, so there is one."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a Ray cluster of two CPUs on this machine, to which this process is connected.
+
+    Starting one takes many seconds, so there is one. A raylet gives up where its agents take over 15 s to start, which
+    happens on a busy machine, so nothing is started that is not needed, and it is tried more than once.
+    """
     ray = pytest.importorskip("ray", reason="needs beholder[scale]")
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=100_000_000,
+    log = tmp_path_factory.mktemp("ray") / "log.txt"
+    head = None
+    try:
+        for _ in range(3):
+            port, head = start_head(log)
+            while (code := head.poll()) is None and b"Ray runtime started" not in log.read_bytes():
+                time.sleep(0.2)
+            if code is None:
+                break
+        assert code is None, log.read_text()
+        address = f"127.0.0.1:{port}"
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        yield address
+    finally:
+        ray.shutdown()
+        if head is not None:
+            head.terminate()
+            head.wait()
+
+
+def start_head(log: Path) -> tuple[int, subprocess.Popen[bytes]]:
+    """The port of a cluster that starts, and the process that ends it; they run until it is told to end."""
+    port, *ports = free_ports(5)
+    names = (
+        "dashboard-agent-grpc-port",
+        "dashboard-agent-listen-port",
+        "runtime-env-agent-port",
+        "metrics-export-port",
     )
-    yield
-    ray.shutdown()
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
+    command += ["--no-monitor", "--include-log-monitor=false", "--include-dashboard=false", "--num-cpus=2"]
+    command += [f"--port={port}", "--node-ip-address=127.0.0.1", "--object-store-memory=100000000"]
+    command += [f"--{name}={n}" for name, n in zip(names, ports, strict=True)]
+    with log.open("wb") as file:
+        return port, subprocess.Popen(command, stdout=file, stderr=file)

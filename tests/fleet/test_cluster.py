@@ -43,7 +43,7 @@ def actors() -> list[int]:
 
 
 def test_a_cluster_gives_the_rows_of_one_machine_though_an_actor_is_killed(
-    cluster: None, crowd: Path, tiny: Path, one_machine: pa.Table, tmp_path: Path
+    cluster: str, crowd: Path, tiny: Path, one_machine: pa.Table, tmp_path: Path
 ) -> None:
     killed, finished = [], []
 
@@ -55,7 +55,7 @@ def test_a_cluster_gives_the_rows_of_one_machine_though_an_actor_is_killed(
             os.kill(killed[0], signal.SIGKILL)
 
     out = tmp_path / "scores.parquet"
-    run = beholder.score(crowd, model=tiny, ray="auto", out=out, on_progress=on_progress)
+    run = beholder.score(crowd, model=tiny, ray=cluster, out=out, on_progress=on_progress)
     assert killed
     assert sorted(finished) == [0, 1, 2, 3]
     assert run.summary.n_scored == 1750
@@ -65,7 +65,7 @@ def test_a_cluster_gives_the_rows_of_one_machine_though_an_actor_is_killed(
 
 
 def test_finished_parts_are_not_scored_again_on_the_cluster_or_off_it(
-    cluster: None, crowd: Path, tiny: Path, one_machine: pa.Table, tmp_path: Path
+    cluster: str, crowd: Path, tiny: Path, one_machine: pa.Table, tmp_path: Path
 ) -> None:
     def stop(progress: Progress) -> None:
         if progress.shard is not None:
@@ -73,14 +73,14 @@ def test_finished_parts_are_not_scored_again_on_the_cluster_or_off_it(
 
     out = tmp_path / "scores.parquet"
     with pytest.raises(KeyboardInterrupt):
-        beholder.score(crowd, model=tiny, ray="auto", out=out, on_progress=stop)
+        beholder.score(crowd, model=tiny, ray=cluster, out=out, on_progress=stop)
     before = {i: part_file(parts_folder(out), i) for i in range(4) if part_file(parts_folder(out), i).exists()}
     assert len(before) == 1
     with pytest.raises(KeyboardInterrupt):
         beholder.score(model=tiny, out=out, resume=True, workers=2, on_progress=stop)
     seen: list[int | None] = []
     run = beholder.score(
-        model=tiny, ray="auto", out=out, resume=True, on_progress=lambda progress: seen.append(progress.shard)
+        model=tiny, ray=cluster, out=out, resume=True, on_progress=lambda progress: seen.append(progress.shard)
     )
     rescored = {shard for shard in seen if shard is not None}
     assert not rescored & set(before)
@@ -89,16 +89,16 @@ def test_finished_parts_are_not_scored_again_on_the_cluster_or_off_it(
     assert_same_rows(read_rows(out), one_machine)
 
 
-def test_rows_without_a_file_come_back_in_order(cluster: None, tiny: Path, crowd: Path, one_machine: pa.Table) -> None:
-    run = beholder.score(crowd, model=tiny, ray="auto", workers=2)
+def test_rows_without_a_file_come_back_in_order(cluster: str, tiny: Path, crowd: Path, one_machine: pa.Table) -> None:
+    run = beholder.score(crowd, model=tiny, ray=cluster, workers=2)
     assert_same_rows(run.table, one_machine)
 
 
-def test_a_model_that_an_actor_can_not_load_is_one_line(cluster: None, crowd: Path, tmp_path: Path) -> None:
+def test_a_model_that_an_actor_can_not_load_is_one_line(cluster: str, crowd: Path, tmp_path: Path) -> None:
     model = write_tiny_checkpoint(tmp_path / "tiny")
     (model / "tiny.onnx").write_bytes(b"damaged")
     with pytest.raises(UserError, match="is not the file its card describes"):
-        beholder.score(crowd, model=model, ray="auto")
+        beholder.score(crowd, model=model, ray=cluster)
     assert actors() == []
 
 

@@ -10,7 +10,8 @@
 | `shards` | scores in any order become whole shards of rows |
 | `workers`, `worker` | the crew of processes, and what one of them does |
 | `machines`, `merge` | one list over several machines, and their outputs as one file |
-| `cascade`, `agreement` | a fast model for all, a slow one where it matters; how far the two agree |
+| `cascade`, `picks` | a fast model for all, a slow one where it matters; which pictures, and the table of both |
+| `agreement` | how far two models agree |
 | `rows`, `files`, `sort` | the table: columns, file formats, order |
 | `summary`, `report` | counts and speed; a run in words |
 """

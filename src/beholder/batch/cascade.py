@@ -6,29 +6,26 @@ that was stopped goes on wherever it was, by the rules of any run.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from beholder.batch.agreement import Agreement, agreement
 from beholder.batch.files import check_suffix, read_rows, remove_leftovers, replacing, write_rows
 from beholder.batch.lock import locked
 from beholder.batch.machines import out_of_slice, parse_slice
+from beholder.batch.picks import SCHEMA_OF_BOTH, joined, pick
 from beholder.batch.plan import has_plan, parts_folder
-from beholder.batch.rows import SCHEMA, path_from_text
+from beholder.batch.rows import path_from_text
 from beholder.batch.run import Inputs, score
 from beholder.batch.sort import SortKey, check_sort, sorted_rows
-from beholder.batch.summary import Summary
+from beholder.batch.summary import Summary, count_rows
 from beholder.errors import UserError
 from beholder.scoring.asked import Asked
 from beholder.scoring.card import Card
@@ -36,21 +33,10 @@ from beholder.scoring.model import TaskChoice, tasks_of
 from beholder.scoring.table import DEFAULT, resolve
 from beholder.task import TASKS
 
-SCHEMA_OF_BOTH = pa.schema(
-    [
-        *SCHEMA,
-        ("fast_quality", pa.float32()),  # what the fast model gave, whoever's score stands in `quality`
-        ("fast_aesthetics", pa.float32()),
-        ("picked", pa.string()),  # why the slow model looked: `band`, `audit`, `band and audit`; null where it did not
-    ]
-)
-
 BAND = (40.0, 60.0)
 AUDIT = 0.02
 
 _PLAN_FILE = "cascade.json"
-
-_ROWS_AT_ONCE = 50_000
 
 
 @dataclass(frozen=True)
@@ -183,7 +169,7 @@ def score_cascade(
         if not (files[0].exists() or has_plan(parts_folder(files[0]))):  # nothing was begun
             shutil.rmtree(folder)
         raise
-    picked = _pick(files[0], cascade)
+    picked = pick(files[0], cascade.band, cascade.audit)
     second = None
     if picked:
         second = score(
@@ -199,7 +185,7 @@ def score_cascade(
             **options,
         )
     with locked(out):
-        tables = _joined(files[0], files[1] if picked else None, picked)
+        tables = joined(files[0], files[1] if picked else None, picked)
         if sort:
             tables = iter([sorted_rows(pa.concat_tables(tables), sort)])
         write_rows(tables, out, SCHEMA_OF_BOTH)
@@ -244,57 +230,6 @@ def _start(folder: Path, out: Path, cascade: Cascade, *, resume: bool, overwrite
         temporary.write_text(plan, encoding="utf-8")
 
 
-def _pick(file: Path, cascade: Cascade) -> dict[str, str]:
-    """Path of each picture that the slow model gets -> why, in the order of the rows."""
-    low, high = cascade.band
-    picked: dict[str, str] = {}
-    with pq.ParquetFile(file) as rows:
-        for batch in rows.iter_batches(_ROWS_AT_ONCE, columns=["path", "status", *TASKS]):
-            for row in batch.to_pylist():
-                if row["status"] != "ok":
-                    continue
-                in_band = any(row[task] is not None and low <= row[task] <= high for task in TASKS)
-                in_audit = _lot(row["path"]) < cascade.audit
-                if in_band or in_audit:
-                    picked[row["path"]] = " and ".join(["band"] * in_band + ["audit"] * in_audit)
-    return picked
-
-
-def _lot(path: str) -> float:
-    """A number in [0, 1) that depends on the path alone: the same picks whatever the order, stop or machine."""
-    return int.from_bytes(hashlib.sha256(path.encode()).digest()[:6]) / 2**48
-
-
-def _joined(fast: Path, slow: Path | None, picked: dict[str, str]) -> Iterator[pa.Table]:
-    """Rows of `SCHEMA_OF_BOTH` in the order of the fast run's; the slow run's rows are in memory."""
-    second = SCHEMA.empty_table() if slow is None else read_rows(slow)
-    place = {path: i for i, path in enumerate(second["path"].to_pylist())}
-    is_ok = [status == "ok" for status in second["status"].to_pylist()]
-    with pq.ParquetFile(fast) as file:
-        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=SCHEMA.names):
-            rows = pa.Table.from_batches([batch]).cast(SCHEMA)
-            looked = [place.get(path) for path in rows["path"].to_pylist()]
-            places = np.array(
-                [i if at is None or not is_ok[at] else len(rows) + at for i, at in enumerate(looked)], dtype=np.int64
-            )
-            both = pa.concat_tables([rows, second]).take(pa.array(places))
-            notes = [
-                note if at is None or is_ok[at] else _failed_note(note, second.slice(at, 1).to_pylist()[0])
-                for note, at in zip(both["note"].to_pylist(), looked, strict=True)
-            ]
-            both = both.set_column(both.schema.get_field_index("note"), "note", pa.array(notes, pa.string()))
-            whys = [picked.get(path) for path in rows["path"].to_pylist()]
-            yield pa.table(
-                [*both.columns, rows["quality"], rows["aesthetics"], pa.array(whys, pa.string())],
-                schema=SCHEMA_OF_BOTH,
-            )
-
-
-def _failed_note(note: str | None, row: dict[str, Any]) -> str:
-    failure = f"{row['model']} gave no score: {row['status']}, {row['error']}"
-    return failure if note is None else f"{note}; {failure}"
-
-
 def _finished(out: Path, fast: Card, slow: Card) -> CascadeRun:
     rows = read_rows(out, SCHEMA_OF_BOTH)
     allowed = {fast.weights_sha256: fast.name, slow.weights_sha256: slow.name}
@@ -304,8 +239,6 @@ def _finished(out: Path, fast: Card, slow: Card) -> CascadeRun:
                 f"{out} has scores of {name} (weights {sha256[:12]}), which is neither {fast.name} nor {slow.name} as "
                 "they are now. Give those models, or score everything again with --overwrite"
             )
-    from beholder.batch.summary import count_rows
-
     counts, failures = count_rows([rows])
     summary = Summary(counts, 0, 0.0, "", 0, fast.name, failures)
     return _run(out, summary, None, fast, slow)

@@ -126,9 +126,12 @@ class Cluster:
 
     def _hire(self, settings: Settings, n_shards: int) -> None:
         """Start actors, as many as there are shards; those that were lost are replaced."""
-        remote = ray.remote(Hand).options(**self._options)
         for _ in range(min(self._max_size, n_shards) - len(self._actors())):
-            actor = remote.remote(self._job, settings.card, str(Path.cwd()), settings.batch_size, settings.timeout_s)
+            actor = (
+                ray.remote(Hand)
+                .options(**self._options)
+                .remote(self._job, settings.card, str(Path.cwd()), settings.batch_size, settings.timeout_s)
+            )
             self._starting[actor.ready.remote()] = actor
 
     def _give(self, paths: Sequence[str], waiting: deque[Shard]) -> None:
