@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from record import RESULTS, Table, busy_share, model_facts, publish, script
+from record import RESULTS, Table, model_facts, publish, script
 
 from beholder.evaluate.bootstrap import Estimate
 from beholder.evaluate.compare import compare
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("manifests", type=Path, nargs=2, metavar="MANIFEST")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
-    busy, rows, measured = busy_share(), [], {}
+    rows, measured = [], {}
     with tempfile.TemporaryDirectory(prefix="beholder-bench-") as scratch:
         for manifest in given.manifests:
             names = {str(given.model): "with", DEFAULT: "without"}
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Table(["", "without", "with", "difference"], rows),
         measured=measured | {"models": {name: model_facts(model) for model, name in names.items()}},
         notes=["Brackets: 95 % intervals, groups resampled; the difference is paired."],
-        busy_before=busy,
+        busy_before=None,  # scores do not depend on it
         folder=given.results,
     )
 

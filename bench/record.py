@@ -31,7 +31,7 @@ from beholder.scoring.table import resolve
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
 
-PACKAGES = ("beholder", "numpy", "pillow", "onnxruntime", "pyarrow", "torch", "transformers", "pyiqa")
+PACKAGES = ("beholder", "numpy", "pillow", "onnxruntime", "pyarrow", "torch", "transformers", "diffusers", "pyiqa")
 
 BUSY = 0.1
 """Share of the machine that others may use before a measurement; with more, the result says so."""
