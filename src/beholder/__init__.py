@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from beholder.batch.run import score as score
+    from beholder.restore.run import upscale as upscale
     from beholder.scoring.model import Model as Model
     from beholder.scoring.model import load as load
     from beholder.scoring.score import Score as Score
@@ -24,9 +25,10 @@ _HOMES = {
     "score": "beholder.batch.run",
     "Model": "beholder.scoring.model",
     "Score": "beholder.scoring.score",
+    "upscale": "beholder.restore.run",
 }
 
-__all__ = ["Model", "Score", "__version__", "load", "score"]
+__all__ = ["Model", "Score", "__version__", "load", "score", "upscale"]
 
 
 def __getattr__(name: str) -> object:

@@ -53,6 +53,12 @@ VERBS = {
         "Copy, link or list the best pictures by their scores.",
         when_stopped="A copy is not lost: the same command goes on from there.",
     ),
+    "upscale": Verb(
+        "beholder.cli.upscale:upscale",
+        "Make pictures larger, by a model that adds detail.",
+        extra="restore",
+        when_stopped="Finished pictures are kept: the same command goes on from there.",
+    ),
     "serve": Verb("beholder.cli.serve:serve", "Score pictures over HTTP, with a page to drop them on.", extra="serve"),
     "models": Verb("beholder.cli.models:app", "What the numbers mean, and how accurate they are."),
     "evaluate": Verb("beholder.cli.evaluate:evaluate", "Measure a model on rated pictures.", extra="evaluate"),

@@ -37,7 +37,7 @@ class _Pace:
 
     def describe(self, progress: Progress) -> str:
         rate = progress.n_scored / max(1e-6, time.monotonic() - self._start_s)
-        left = _clock((progress.n_total - progress.n_done) / rate)
+        left = clock((progress.n_total - progress.n_done) / rate)
         failed = f", {progress.n_failed:,} failed" if progress.n_failed else ""
         speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
         return f"{progress.n_done:,} of {progress.n_total:,}{failed}, {speed} pictures/s, {left} left"
@@ -89,7 +89,12 @@ class _LiveBar:
         return bar
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds, with hours where there are any.
+
+    >>> clock(65.2), clock(3725)
+    ('1:05', '1:02:05')
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

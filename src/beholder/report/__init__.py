@@ -8,5 +8,6 @@
 | `sections` | the parts of the page that need no script |
 | `gallery` | rows and thumbnails as data for `page.js` |
 | `thumbnails` | small pictures of a size that fits the page |
-| `page.html`, `page.css`, `page.js` | the page itself |
+| `pairs` | another page: pictures before and after they were enlarged |
+| `page.html`, `page.css`, `page.js`, `pairs.html`, `pairs.css` | the pages themselves |
 """

@@ -67,10 +67,7 @@ def write_report(
     of the rows, or a `max_mb` that not even an empty gallery fits.
     """
     scores, out = Path(scores), Path(out)
-    if out.suffix.lower() not in SUFFIXES:
-        raise UserError(f"can't write {out}: a report is a page, so its name ends in {' or '.join(SUFFIXES)}")
-    if not out.parent.is_dir():
-        raise UserError(f"can't write {out}: the folder {out.parent} does not exist. Make it first")
+    check_page(out)
     if not max_mb > 0:
         raise UserError(f"--max-mb {max_mb:g}: allowed are numbers above 0")
     rows = read_rows(scores)
@@ -96,6 +93,14 @@ def write_report(
     with replacing(out) as temporary:
         temporary.write_bytes(page)
     return Report(out, len(page), len(rows), len(failed), len(shown), n_thumbnails)
+
+
+def check_page(out: Path) -> None:
+    """Raise `UserError` where a page can't be written under this name."""
+    if out.suffix.lower() not in SUFFIXES:
+        raise UserError(f"can't write {out}: a report is a page, so its name ends in {' or '.join(SUFFIXES)}")
+    if not out.parent.is_dir():
+        raise UserError(f"can't write {out}: the folder {out.parent} does not exist. Make it first")
 
 
 def _fixed_parts(
@@ -146,7 +151,7 @@ def _page(parts: dict[str, str], data: str, lines: list[str]) -> bytes:
     style = base_css() + read(__package__, "page.css")
     script = levels_js() + read(__package__, "page.js")
     policy = (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data: file: 'self'"
+        f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; img-src data: file: 'self'"
     )
     page = Template(read(__package__, "page.html")).substitute(
         parts, style=style, script=script, policy=policy, data=data, thumbnails="\n".join(lines)
@@ -154,7 +159,8 @@ def _page(parts: dict[str, str], data: str, lines: list[str]) -> bytes:
     return page.encode("utf-8")
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """A style or script as a page's policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beholder.errors import UserError
+from beholder.scoring.table import folder_name
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +74,7 @@ def load_upscaler(model: str | Path | None = None, *, device: str = "cpu") -> Up
         return large.float().cpu().numpy().transpose(0, 2, 3, 1)
 
     return Upscaler(
-        name=folder.name,
+        name=folder_name(folder),
         sha256=loaded.sha,
         tile=loaded.tile,
         fidelity=loaded.fidelity,
