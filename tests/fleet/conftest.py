@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -49,16 +50,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """
     ray = pytest.importorskip("ray", reason="needs beholder[scale]")
     log = tmp_path_factory.mktemp("ray") / "log.txt"
-    head = None
+    head = found = None
     try:
         for _ in range(3):
-            port, head = start_head(log)
-            while (code := head.poll()) is None and b"Ray runtime started" not in log.read_bytes():
+            head = start_head(log)
+            while head.poll() is None and found is None:
                 time.sleep(0.2)
-            if code is None:
+                found = re.search(r"ray start --address='(\S+)'", log.read_text())
+            if found is not None:
                 break
-        assert code is None, log.read_text()
-        address = f"127.0.0.1:{port}"
+        assert found is not None, log.read_text()
+        address = found[1]
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         yield address
     finally:
@@ -68,8 +70,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             head.wait()
 
 
-def start_head(log: Path) -> tuple[int, subprocess.Popen[bytes]]:
-    """The port of a cluster that starts, and the process that ends it; they run until it is told to end."""
+def start_head(log: Path) -> subprocess.Popen[bytes]:
+    """A process that starts a cluster and ends it when it is told to end; `log` will hold the address."""
     port, *ports = free_ports(5)
     names = (
         "dashboard-agent-grpc-port",
@@ -79,7 +81,7 @@ def start_head(log: Path) -> tuple[int, subprocess.Popen[bytes]]:
     )
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
     command += ["--no-monitor", "--include-log-monitor=false", "--include-dashboard=false", "--num-cpus=2"]
-    command += [f"--port={port}", "--node-ip-address=127.0.0.1", "--object-store-memory=100000000"]
+    command += [f"--port={port}", "--object-store-memory=100000000"]
     command += [f"--{name}={n}" for name, n in zip(names, ports, strict=True)]
     with log.open("wb") as file:
-        return port, subprocess.Popen(command, stdout=file, stderr=file)
+        return subprocess.Popen(command, stdout=file, stderr=file)

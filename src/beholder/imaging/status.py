@@ -8,7 +8,8 @@ from beholder.errors import UserError
 
 Status = Literal["ok", "unreadable", "unsupported", "too_large", "too_small", "timeout", "crashed", "unparsed"]
 """`unreadable`: missing, no permission, empty, truncated or damaged. `unsupported`: not a picture format we read.
-`too_large`: more pixels than `max_pixels`, refused before decoding. `too_small`: a side under 32 px.
+`too_large`: more pixels than `max_pixels`, refused before decoding, or more bytes than are fetched into memory.
+`too_small`: a side under 32 px.
 `timeout`: took longer than the time limit. `crashed`: the decoder took its process down with it.
 `unparsed`: the picture was looked at, but the model's answer holds no score."""
 
