@@ -33,7 +33,8 @@ class Discriminator(nn.Module):
 def fooling_loss(discriminator: Discriminator, decoded: Tensor) -> Tensor:
     """What the tokeniser lowers: minus the mean score of its pictures. The discriminator gets no gradient."""
     constants = {name: value.detach() for name, value in discriminator.named_parameters()}
-    return -functional_call(discriminator, constants, (decoded,)).mean()
+    scores: Tensor = functional_call(discriminator, constants, (decoded,))
+    return -scores.mean()
 
 
 def hinge_loss(discriminator: Discriminator, decoded: Tensor, photos: Tensor) -> Tensor:

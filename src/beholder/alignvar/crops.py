@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from beholder.alignvar.degrade import FACTOR, Preset, degrade
+from beholder.alignvar.config import FACTOR
+from beholder.alignvar.degrade import Preset, degrade
 from beholder.alignvar.recipe import CropsConfig, PhotosConfig
 from beholder.errors import UserError
 from beholder.imaging.find import find_images
@@ -58,7 +59,9 @@ def read_photos(config: PhotosConfig, side: int) -> Photos:
             f"{config.held_out} names {missing[0]} and {len(missing) - 1} more that are in none of "
             f"{', '.join(str(folder) for folder in config.folders)}; held-out photos must be there to be left out"
         )
-    train, held_out, too_small = [], [], 0
+    train: list[Photo] = []
+    held_out: list[Photo] = []
+    too_small = 0
     for path in paths:
         photo = _read_photo(path)
         if min(photo.whole.shape[1:]) < side:
@@ -98,7 +101,7 @@ class Crops(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, TRAIN, index))
-        photo = self.photos[rng.integers(len(self.photos))]
+        photo = self.photos[int(rng.integers(len(self.photos)))]
         if self.shares is None:
             return {"hr": draw_crop(photo, self.side, self.config, rng)}
         window = draw_crop(photo, self.side + 2 * self.margin, self.config, rng, least=self.side)

@@ -75,7 +75,7 @@ def degrade(hr: Tensor, preset: Preset, seeds: Sequence[int]) -> Tensor:
         raise UserError(f"pictures of shape {tuple(hr.shape)}; expected (B, 3, H, W), H and W multiples of {FACTOR}")
     if preset != "bicubic" and preset not in STAGES:
         raise UserError(f"no degradation {preset!r}; there are bicubic, {', '.join(STAGES)}")
-    pictures = hr.float().split(1)
+    pictures = torch.split(hr.float(), 1)
     if preset == "bicubic":
         return torch.cat([shrink(picture) for picture in pictures])
     drawn = zip(pictures, seeds, strict=True)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beholder.alignvar.degrade import FACTOR
+from beholder.alignvar.config import FACTOR
 from beholder.evaluate.restoration import gmsd, high_frequency_energy, lr_consistency, psnr, ssim
 from beholder.language.rows import write_whole
 

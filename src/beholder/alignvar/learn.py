@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file
@@ -152,7 +152,7 @@ class Learner(Trainer):  # type: ignore[misc]
             return min(1.0, (step + 1) / (self.warmup_steps + 1)) * 0.5 * (1 + math.cos(math.pi * progress))
 
         if self.lr_scheduler is None:
-            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, factor)
+            self.lr_scheduler = LambdaLR(cast(torch.optim.Optimizer, optimizer or self.optimizer), factor)
         return self.lr_scheduler
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Numbers:
@@ -170,7 +170,7 @@ class Learner(Trainer):  # type: ignore[misc]
         return [name for name, parameter in model.named_parameters() if parameter.ndim >= 2]
 
     def _get_train_sampler(self, *_: Any) -> Sampler[int]:
-        return SequentialSampler(self.train_dataset)  # `Crops` draws at random already
+        return SequentialSampler(cast(Sized, self.train_dataset))  # `Crops` draws at random already
 
 
 class _Report(TrainerCallback):  # type: ignore[misc]

@@ -10,9 +10,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from beholder.alignvar.config import FACTOR, AlignVarConfig, LossConfig, ScaConfig
 from beholder.alignvar.config import SIZES as MODELS
-from beholder.alignvar.config import AlignVarConfig, LossConfig, ScaConfig
-from beholder.alignvar.degrade import FACTOR, Preset
+from beholder.alignvar.degrade import Preset
 
 Size = Literal["tiny", "nano", "small", "d24"]
 

@@ -134,7 +134,7 @@ def judge(model: AlignVar, tokeniser: Tokeniser, judged: Judged, loss: LossConfi
     lr, hr = _by_turns(judged), judged.hr
     clean = loss.model_copy(update={"token_noise": 0.0})
     sums, decoded = torch.zeros(2), []
-    for small, large in zip(lr.split(JUDGE_BATCH), hr.split(JUDGE_BATCH), strict=True):
+    for small, large in zip(torch.split(lr, JUDGE_BATCH), torch.split(hr, JUDGE_BATCH), strict=True):
         small = small.to(device)
         found = training_loss(model, tokeniser, small, large.to(device).float() / 255, clean)
         sums += len(small) * torch.stack([found.ce, found.hcc]).cpu()
@@ -149,7 +149,7 @@ def measure_tiles(model: AlignVar, tokeniser: Tokeniser, judged: Judged) -> dict
     ceiling = reconstruct(tokeniser, judged.hr)
     numbers = {}
     for preset, lr in judged.lr.items():
-        tiles = [upscale_tiles(model, tokeniser, part, model.config.decode) for part in lr.split(JUDGE_BATCH)]
+        tiles = [upscale_tiles(model, tokeniser, part, model.config.decode) for part in torch.split(lr, JUDGE_BATCH)]
         restored = {"ours": torch.cat(tiles), CEILING: ceiling, BICUBIC: enlarge(lr)}
         numbers[preset] = {name: measure(picture, judged.hr, lr) for name, picture in restored.items()}
     return numbers

@@ -142,7 +142,7 @@ def reconstruct(tokeniser: Tokeniser, hr: Tensor, *, continuous: bool = False) -
     """Pictures, uint8 [N, 3, H, W], to codes and back: float32 in [0, 1] on the CPU. `continuous` skips the codes."""
     device = next(tokeniser.parameters()).device
     decoded = []
-    for batch in hr.split(JUDGE_BATCH):
+    for batch in torch.split(hr, JUDGE_BATCH):
         z = tokeniser.encode(to_signed(batch.to(device)))
         decoded.append(tokeniser.decode(z if continuous else tokeniser.quantise(z).fhats[-1]).float().cpu())
     return ((torch.cat(decoded) + 1) / 2).clamp(0, 1)
@@ -152,7 +152,7 @@ def reconstruct(tokeniser: Tokeniser, hr: Tensor, *, continuous: bool = False) -
 def latent_std(tokeniser: Tokeniser, crops: Crops) -> Tensor:
     """Standard deviation of each latent channel over training crops: float32 [C]."""
     pictures = torch.stack([crops[index]["hr"] for index in range(len(crops))])
-    latents = torch.cat([tokeniser.encode(to_signed(batch)) for batch in pictures.split(JUDGE_BATCH)])
+    latents = torch.cat([tokeniser.encode(to_signed(batch)) for batch in torch.split(pictures, JUDGE_BATCH)])
     return latents.transpose(0, 1).flatten(1).std(dim=1).float()
 
 

@@ -138,7 +138,8 @@ def _similarity(pred: Plane, true: Plane) -> tuple[Plane, Plane]:
 def _halve(plane: Plane) -> Plane:
     """Means of 2 x 2 pixels; an odd last row or column is dropped."""
     height, width = plane.shape[0] // 2, plane.shape[1] // 2
-    return plane[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean(axis=(1, 3))
+    means: Plane = plane[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean(axis=(1, 3))
+    return means
 
 
 def _gradient(plane: Plane) -> Plane:
