@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from beholder.cli import Stopped
+from beholder.cli import writer_options as options
 from beholder.cli.ask_progress import show_progress
 from beholder.cli.writer import (
     BackendName,
@@ -33,17 +34,11 @@ from beholder.uniqa.official_captions import export_official, import_official
 
 
 def caption(
-    manifest: Annotated[
-        Path, typer.Argument(metavar="MANIFEST", help="A manifest's folder, or its CSV or Parquet file.")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="JSON lines, one per picture.")],
+    manifest: options.Pictures,
+    out: options.Out,
     backend: Annotated[BackendName, typer.Option(help="Who writes; template needs no model.")] = "template",
-    model: Annotated[
-        str | None, typer.Option(help="Name at the endpoint; for local a folder or a Hugging Face name.")
-    ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="OpenAI-compatible address, e.g. http://localhost:8000/v1.")
-    ] = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
     task: Annotated[
         Task | None, typer.Option(help="What to write about. Default: the manifest's; with another, no level is told.")
     ] = None,
@@ -53,14 +48,7 @@ def caption(
             metavar="|".join(SPLITS), help="Part to describe, repeatable. Default: train.", show_default=False
         ),
     ] = None,
-    test_manifest: Annotated[
-        list[Path] | None,
-        typer.Option(
-            envvar="BEHOLDER_TEST_MANIFESTS",
-            help="Its test pictures are refused, as the manifest's own are. Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    test_manifest: options.TestManifests = None,
     allow_test: Annotated[
         bool, typer.Option("--allow-test", help="Describe held-out pictures too; is written to the metadata.")
     ] = False,
@@ -72,15 +60,11 @@ def caption(
         int | None,
         typer.Option(min=1, help="Questions at a time. Default: endpoint 8, template 1.", show_default=False),
     ] = None,
-    batch: Annotated[
-        int | None, typer.Option(min=1, help="Pictures at a time, local only. Default: 1.", show_default=False)
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Silence of the endpoint. Default: 120.")
-    ] = None,
-    attempts: Annotated[int | None, typer.Option(min=1, help="Per text. Default: 6.", show_default=False)] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again what failed in FILE.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write all rows anew.")] = False,
+    batch: options.Batch = None,
+    timeout: options.Timeout = None,
+    attempts: options.Attempts = None,
+    retry_failed: options.RetryFailed = False,
+    overwrite: options.Overwrite = False,
 ) -> int:
     """Write texts about rated pictures, which agree with their scores. The same command again goes on where it stopped.
 

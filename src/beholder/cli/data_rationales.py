@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from beholder.cli import Stopped
+from beholder.cli import writer_options as options
 from beholder.cli.ask_progress import show_progress
 from beholder.cli.writer import (
     BackendName,
@@ -40,17 +41,11 @@ from beholder.tatar.template import write_rationale
 
 
 def rationales(
-    manifest: Annotated[
-        Path, typer.Argument(metavar="MANIFEST", help="A manifest's folder, or its CSV or Parquet file.")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="JSON lines, one per picture.")],
+    manifest: options.Pictures,
+    out: options.Out,
     backend: Annotated[BackendName, typer.Option(help="Who teaches; template needs no model.")] = "template",
-    model: Annotated[
-        str | None, typer.Option(help="Name at the endpoint; for local a folder or a Hugging Face name.")
-    ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="OpenAI-compatible address, e.g. http://localhost:8000/v1.")
-    ] = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
     notes: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Notes that narratives are made from. Default: OUT.notes.jsonl."),
@@ -66,14 +61,7 @@ def rationales(
         list[str] | None,
         typer.Option(metavar="|".join(SPLITS), help="Part to explain, repeatable. Default: train.", show_default=False),
     ] = None,
-    test_manifest: Annotated[
-        list[Path] | None,
-        typer.Option(
-            envvar="BEHOLDER_TEST_MANIFESTS",
-            help="Its test pictures are refused, as the manifest's own are. Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    test_manifest: options.TestManifests = None,
     allow_test: Annotated[
         bool, typer.Option("--allow-test", help="Explain held-out pictures too; is written to the metadata.")
     ] = False,
@@ -92,22 +80,18 @@ def rationales(
         int | None,
         typer.Option(min=1, help="Pictures at a time. Default: 8 with an endpoint, else 1.", show_default=False),
     ] = None,
-    batch: Annotated[
-        int | None, typer.Option(min=1, help="Pictures at a time, local only. Default: 1.", show_default=False)
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Silence of the endpoint. Default: 120.")
-    ] = None,
-    attempts: Annotated[int | None, typer.Option(min=1, help="Per text. Default: 6.", show_default=False)] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again what failed in FILE.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write all rows anew.")] = False,
+    batch: options.Batch = None,
+    timeout: options.Timeout = None,
+    attempts: options.Attempts = None,
+    retry_failed: options.RetryFailed = False,
+    overwrite: options.Overwrite = False,
 ) -> int:
     """Explain the scores of rated pictures: quality in two sentences, aesthetics in one narrative over eight aspects.
 
     A text must pass hard rules and, where there is one, a judge. The same command again goes on where it stopped. Exit
     code: 0 all rows have a text, 2 some have not; each says why.
     """
-    options = {
+    known = {
         "--model": model,
         "--base-url": base_url,
         "--temperature": temperature,
@@ -118,7 +102,7 @@ def rationales(
         "--timeout": timeout,
         "--attempts": attempts,
     }
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in known.items() if value is not None}
     found = read_manifest(manifest)
     splits = chosen_splits(split or ["train"], allow_test)
     tests = tested_manifests(found, test_manifest or [])
