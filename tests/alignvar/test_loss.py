@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from beholder.alignvar.config import SIZES, HccConfig, LossConfig
 from beholder.alignvar.hcc import consistency_loss
 from beholder.alignvar.loss import cross_entropy, training_loss
+from beholder.alignvar.tokeniser import Tokeniser
 from beholder.alignvar.transformer import AlignVar
 
 
@@ -130,6 +131,20 @@ def test_the_transformer_learns_two_crops_by_heart(tokeniser, pictures, lr):
         update={"transformer": SIZES["tiny"].transformer.model_copy(update={"drop_path": 0.0})}
     )
     assert _learned(AlignVar(config), tokeniser, lr, (pictures + 1) / 2, steps=120, learning_rate=1e-2) < 0.5
+
+
+@pytest.mark.slow  # five minutes of one core
+def test_nano_learns_two_crops_by_heart(render_picture):
+    """The specification's check: below 0.5 within 200 steps at a learning rate of 1e-3."""
+    torch.manual_seed(0)
+    nano = SIZES["nano"]
+    crops = [render_picture(seed, (64, 64)) for seed in (1, 2)]
+    hr = torch.stack([torch.tensor(list(crop.getdata())).view(64, 64, 3).permute(2, 0, 1) / 255 for crop in crops])
+    tokeniser = Tokeniser(nano.tokeniser).eval()
+    tokeniser.pyramid.codebook.data.mul_(tokeniser.encode(2 * hr - 1).std().detach() / 0.1)
+    model = AlignVar(nano.model_copy(update={"transformer": nano.transformer.model_copy(update={"drop_path": 0.0})}))
+    assert len({int(i) for index in tokeniser.indices(2 * hr - 1) for i in index.flatten()}) > 200
+    assert _learned(model, tokeniser, F.avg_pool2d(hr, 4), hr, steps=200, learning_rate=1e-3) < 0.5
 
 
 def _learned(model, tokeniser, lr, hr, *, steps, learning_rate):
