@@ -59,7 +59,7 @@ def test_a_cluster_gives_the_rows_of_one_machine_though_an_actor_is_killed(
     assert killed
     assert sorted(finished) == [0, 1, 2, 3]
     assert run.summary.n_scored == 1750
-    assert run.summary.workers == 3  # two, and the one that took the place of the dead
+    assert run.summary.workers >= 2  # three, if the one that takes the place of the dead is ready before the end
     assert_same_rows(read_rows(out), one_machine)
     assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
 
