@@ -84,7 +84,7 @@ def test_more_damage_is_worse_in_every_metric(pair) -> None:
 def test_blur_takes_high_frequencies_away_and_noise_adds_them(pair) -> None:
     noisy, true = pair
     soft = sum(np.roll(true.astype(float), (y, x), (0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)) / 9
-    assert high_frequency_ratio(soft, true) < 0.5
+    assert high_frequency_ratio(soft, true) < 0.7
     assert high_frequency_ratio(noisy, true) > 1.2
     assert np.isnan(high_frequency_ratio(true, np.full_like(true, 7)))
 

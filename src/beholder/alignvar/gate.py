@@ -37,7 +37,7 @@ class Fidelity:
     gmsd: float
     """Lower is better."""
     high_frequency: float
-    """High-frequency energy of all pictures over that of the true ones; 1 is as sharp."""
+    """Root mean square of the high frequencies of all pictures over that of the true ones; 1 is as sharp."""
     lr_consistency: float | None
     """dB between the result, shrunk, and the input; None if there is no input."""
     n: int
@@ -63,7 +63,7 @@ def measure(pred: Tensor, hr: Tensor, lr: Tensor | None = None) -> Fidelity:
         psnr=float(np.mean([psnr(one, true, border=border) for one, true in pairs])),
         ssim=float(np.mean([ssim(one, true, border=border) for one, true in pairs])),
         gmsd=float(np.mean([gmsd(one, true) for one, true in pairs])),
-        high_frequency=float(np.sum(energies[0]) / np.sum(energies[1])),
+        high_frequency=float(np.sqrt(np.sum(energies[0]) / np.sum(energies[1]))),
         lr_consistency=kept,
         n=len(pairs),
     )

@@ -83,9 +83,12 @@ def high_frequency_energy(picture: Picture, *, border: int = 0) -> float:
 
 
 def high_frequency_ratio(pred: Picture, true: Picture, *, border: int = 0) -> float:
-    """High-frequency energy over that of the true picture: 1 as sharp, less is softer. NaN if the true one is flat."""
+    """Root mean square of the high frequencies over that of the true picture: 1 is as sharp, less is softer.
+
+    NaN if the true picture is flat.
+    """
     energy = high_frequency_energy(true, border=border)
-    return high_frequency_energy(pred, border=border) / energy if energy > 0 else float("nan")
+    return float(np.sqrt(high_frequency_energy(pred, border=border) / energy)) if energy > 0 else float("nan")
 
 
 def lr_consistency(pred: Picture, lr: Picture) -> float:
