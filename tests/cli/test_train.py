@@ -12,13 +12,15 @@ from PIL import Image
 
 import beholder
 from beholder.cli import main
-from beholder.cli.train import read_manifests, read_recipe
+from beholder.cli.train import read_manifests
 from beholder.data.columns import make_table
 from beholder.data.distortions import FAMILIES, distort
 from beholder.data.manifest import Manifest, write_manifest
+from beholder.mini.config import Recipe
 from beholder.mini.train import train_mini
 from beholder.scoring.card import Card
 from beholder.task import TASKS, ScoreRange
+from beholder.training.recipe import read_recipe
 
 SPLITS = ["train"] * 10 + ["val"] * 4 + ["test"] * 10
 KERNEL = {"weight": 1.0, "width": 0.2}
@@ -94,7 +96,7 @@ def test_a_recipe_becomes_a_measured_model_and_a_second_run_goes_on_from_it(reci
     assert [each.stem for each in kept] == ["features-aesthetics", "features-damaged", "features-quality"]
     for each in kept:
         os.utime(each, (1, 1))
-    loaded = read_recipe(file)
+    loaded = read_recipe(file, Recipe, "recipes/mini")
     model = train_mini(loaded, read_manifests(loaded), out)
     assert {each.stat().st_mtime for each in kept} == {1}, "a finished step was done again"
     for task in TASKS:
@@ -112,7 +114,7 @@ def test_a_recipe_becomes_a_measured_model_and_a_second_run_goes_on_from_it(reci
 
 def test_other_seeds_learn_their_own_codebooks_and_pairs(recipe, tmp_path):
     """What is kept belongs to the recipe that made it."""
-    loaded = read_recipe(written(recipe, tmp_path))
+    loaded = read_recipe(written(recipe, tmp_path), Recipe, "recipes/mini")
     manifests = read_manifests(loaded)
     models = [train_mini(loaded.model_copy(update={"seed": seed}), manifests, tmp_path) for seed in (0, 1)]
     first, other = (model.features.books["texture"][0].prototypes for model in models)

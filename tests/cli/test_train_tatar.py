@@ -12,8 +12,8 @@ from rated_pictures import write_rated, write_rationales
 from safetensors.torch import load_file
 
 from beholder.cli import main
-from beholder.recipe import read_recipe
 from beholder.tatar.config import SftRecipe
+from beholder.training.recipe import read_recipe
 
 ROOT = Path(__file__).parents[2]
 SFT_RECIPES = sorted((ROOT / "recipes" / "tatar").glob("sft-*.yaml"))

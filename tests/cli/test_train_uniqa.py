@@ -5,7 +5,7 @@ import yaml
 from nano_uniqa import SIZES, tiny_model, write_bright
 
 from beholder.cli import main
-from beholder.recipe import read_recipe
+from beholder.training.recipe import read_recipe
 from beholder.uniqa.config import RECIPE
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes" / "uniqa").glob("*.yaml"))

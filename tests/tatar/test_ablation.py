@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from beholder.errors import UserError
-from beholder.recipe import read_recipe
 from beholder.tatar.ablation import AblationRecipe, main, table
 from beholder.tatar.layout import Layout, Pool, check
 from beholder.tatar.variants import REWARDS
+from beholder.training.recipe import read_recipe
 
 RECIPE = Path(__file__).parents[2] / "recipes/tatar/ablation-tiny.yaml"
 

@@ -13,8 +13,8 @@ from beholder.tatar.examples import Example
 from beholder.tatar.folder import Loaded, load
 from beholder.tatar.picture import fit_of, open_picture
 from beholder.tatar.prompts import PROMPTS
-from beholder.tatar.run_folder import last_whole_checkpoint
 from beholder.tatar.sft import make_trainer, read_material, start, train_sft, trainer_arguments
+from beholder.training.run_folder import last_whole_checkpoint
 
 SIZES = {"width": 64, "layers": 2, "vision_width": 32, "vision_layers": 1, "max_side": 56, "vocabulary": 700}
 

@@ -23,8 +23,8 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from beholder.alignvar.recipe import AlignVarRecipe, TokeniserRecipe
-from beholder.alignvar.run_folder import CHECKPOINTS, best_checkpoint, last_whole_checkpoint, read_state
 from beholder.errors import UserError
+from beholder.training.run_folder import CHECKPOINTS, best_checkpoint, last_whole_checkpoint, read_state
 
 Recipe = TokeniserRecipe | AlignVarRecipe
 Numbers = dict[str, float]

@@ -24,12 +24,12 @@ from beholder.alignvar.gate import Fidelity, measure
 from beholder.alignvar.learn import Lesson, Numbers, run
 from beholder.alignvar.loss import training_loss
 from beholder.alignvar.recipe import AlignVarRecipe
-from beholder.alignvar.run_folder import MODEL, claim
 from beholder.alignvar.tokeniser import Tokeniser
 from beholder.alignvar.train_tokeniser import STD_CROPS, latent_std, reconstruct
 from beholder.alignvar.transformer import AlignVar
 from beholder.errors import UserError
 from beholder.language.rows import write_whole
+from beholder.training.run_folder import MODEL, claim
 
 NUMBERS_FILE = "held-out.json"
 JUDGE_BATCH = 16

@@ -17,8 +17,8 @@ from beholder.alignvar.folder import save_tokeniser
 from beholder.alignvar.gate import Gate, measure, tokeniser_gate
 from beholder.alignvar.learn import Lesson, Numbers, run
 from beholder.alignvar.recipe import TokeniserRecipe
-from beholder.alignvar.run_folder import MODEL, claim
 from beholder.alignvar.tokeniser import Tokeniser, TokeniserOutput
+from beholder.training.run_folder import MODEL, claim
 
 GATE_FILE = "gate.json"
 GRADIENT_WEIGHT = 0.5

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-import yaml
-from pydantic import ValidationError
 from rich.console import Console
 
 from beholder.cli.train_alignvar import alignvar, alignvar_tokenizer
@@ -24,6 +22,7 @@ from beholder.mini.config import Recipe
 from beholder.mini.train import train_mini
 from beholder.scoring.card import CARD_FILE, Measured
 from beholder.task import Task
+from beholder.training.recipe import read_recipe
 
 MEASURED = ("srcc", "plcc_raw")
 
@@ -45,7 +44,7 @@ def mini(
     report_split: Annotated[str, typer.Option(help="Split that is measured at the end: never seen before.")] = "test",
 ) -> None:
     """Train the small model, export it to OUT/model, and measure it."""
-    recipe = read_recipe(recipe_file)
+    recipe = read_recipe(recipe_file, Recipe, "recipes/mini/cpu.yaml")
     split = _unseen(recipe, report_split)
     manifests = read_manifests(recipe)
     console = Console(highlight=False, markup=False, stderr=True)
@@ -64,7 +63,7 @@ def mini(
 @app.command("baseline")
 def baseline(recipe_file: RecipeFile, out: Out = Path("runs/baseline"), workers: int = 2) -> None:
     """Train the statistical baseline on the same splits; writes predictions for every picture of each manifest."""
-    recipe = read_recipe(recipe_file)
+    recipe = read_recipe(recipe_file, Recipe, "recipes/mini/cpu.yaml")
     console = Console(highlight=False, markup=False, stderr=True)
     for task, manifest in read_manifests(recipe).items():
         file = predict_baseline(manifest, recipe.data.train_splits, out / f"statistics-{task}.parquet", workers)
@@ -72,20 +71,6 @@ def baseline(recipe_file: RecipeFile, out: Out = Path("runs/baseline"), workers:
             f"{task}: predictions in {file}. Measure them: beholder evaluate {file} MANIFEST --split test",
             soft_wrap=True,
         )
-
-
-def read_recipe(file: Path) -> Recipe:
-    """A checked recipe. Raises UserError naming the field that is wrong."""
-    if not file.is_file():
-        raise UserError(f"{file} is not a file; recipes are in recipes/mini/, e.g. recipes/mini/cpu.yaml")
-    try:
-        return Recipe.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(key) for key in first["loc"]) or "the recipe"
-        raise UserError(f"{file}: {where}: {first['msg']} (it is {first['input']!r})") from None
 
 
 def read_manifests(recipe: Recipe) -> dict[Task, Manifest]:

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from beholder.errors import UserError
-from beholder.recipe import read_recipe
 from beholder.tatar.config import SftRecipe
+from beholder.training.recipe import read_recipe
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, e.g. recipes/tatar/sft-tiny.yaml.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the run; a stopped run in it goes on.")]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from beholder.recipe import read_recipe
+from beholder.training.recipe import read_recipe
 from beholder.uniqa.config import (
     RECIPE,
     AdaptRecipe,

@@ -5,16 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from beholder.batch.report import printable
-from beholder.cli.score_progress import clock
+from beholder.cli.live_bar import LiveBar, clock
 from beholder.restore.run import OnProgress, Progress
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
-_REDRAW_S = 0.1
 
 
 @contextmanager
@@ -23,9 +18,14 @@ def show_progress(stream: TextIO) -> Iterator[OnProgress]:
     if not stream.isatty():
         yield _Lines(stream)
         return
-    bar = _LiveBar(stream)
+    bar, pace = LiveBar(stream), Pace()
+
+    def draw(progress: Progress) -> None:
+        line = pace.describe(progress)  # counts tiles, so it must see every call
+        bar.draw(progress.n_done + progress.tiles_done / max(1, progress.tiles_total), progress.n_total, line)
+
     try:
-        yield bar
+        yield draw
     finally:
         bar.stop()
 
@@ -71,40 +71,3 @@ class _Lines:
         line = self._pace.describe(progress)
         if progress.row is not None:
             print(f"{line}: {printable(progress.row.path)} {progress.row.status}", file=self._stream, flush=True)
-
-
-class _LiveBar:
-    """Appears with the first call, when the model is there."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._pace = Pace()
-        self._drawn_s = 0.0
-        self._bar: Bar | None = None
-
-    def __call__(self, progress: Progress) -> None:
-        line = self._pace.describe(progress)
-        now_s = time.monotonic()
-        if now_s - self._drawn_s < _REDRAW_S:
-            return
-        self._drawn_s = now_s
-        if self._bar is None:
-            self._bar = self._start()
-        done = progress.n_done + progress.tiles_done / max(1, progress.tiles_total)
-        self._bar.update(self._bar.task_ids[0], completed=done, total=progress.n_total, description=line)
-        self._bar.refresh()
-
-    def stop(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def _start(self) -> Bar:
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as Bar
-
-        columns = (BarColumn(bar_width=None), TextColumn("{task.description}", markup=False))
-        bar = Bar(*columns, console=Console(file=self._stream), transient=True, auto_refresh=False, expand=True)
-        bar.start()
-        bar.add_task("")
-        return bar

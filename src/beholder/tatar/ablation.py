@@ -23,7 +23,6 @@ from beholder.data.columns import Split
 from beholder.data.manifest import read_manifest
 from beholder.errors import UserError
 from beholder.language.rows import write_whole
-from beholder.recipe import read_recipe
 from beholder.task import TASKS, Task
 from beholder.tatar.config import DataConfig, SftRecipe, Share, Strict
 from beholder.tatar.examples import Example, rated
@@ -33,6 +32,7 @@ from beholder.tatar.grpo_config import GrpoRecipe
 from beholder.tatar.sft import TINY, read_material, start, train_sft
 from beholder.tatar.trial import trial
 from beholder.tatar.variants import REWARDS
+from beholder.training.recipe import read_recipe
 
 JUDGED_BY = "beholder"
 """Rewards that every row is measured with, whatever it was trained with."""

@@ -43,8 +43,8 @@ from beholder.tatar.references import References
 from beholder.tatar.resume import Resumed
 from beholder.tatar.rewards import Preset
 from beholder.tatar.rollout import encode, generate_shared, up_to_end
-from beholder.tatar.run_folder import CHECKPOINTS, MODEL, claim, last_whole_checkpoint
 from beholder.tatar.start import adapters, load_base, one_process_per_gpu
+from beholder.training.run_folder import CHECKPOINTS, MODEL, claim, last_whole_checkpoint
 
 FULL_LEARNING_RATE, LORA_LEARNING_RATE = 1e-6, 1e-5
 LOG_FILE = "log.json"

@@ -27,9 +27,9 @@ from beholder.tatar.mixing import Draw, mix
 from beholder.tatar.picture import fit_of, open_picture
 from beholder.tatar.prompts import PROMPTS
 from beholder.tatar.resume import Resumed
-from beholder.tatar.run_folder import CHECKPOINTS, MODEL, claim, last_whole_checkpoint
 from beholder.tatar.start import adapters, load_base, one_process_per_gpu
 from beholder.tatar.tiny import make_tiny
+from beholder.training.run_folder import CHECKPOINTS, MODEL, claim, last_whole_checkpoint
 
 FULL_LEARNING_RATE, LORA_LEARNING_RATE = 1e-5, 1e-4
 TINY = "tiny"

@@ -1,4 +1,4 @@
-"""The folder of a training: whose run it holds, and the last checkpoint that a kill has left whole."""
+"""The folder of a training: whose run it holds, the checkpoint to go on from, and the one that was judged best."""
 
 from __future__ import annotations
 
@@ -44,12 +44,27 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
     while found:
         last = found.pop()
         try:
-            json.loads((last / STATE_FILE).read_bytes())
+            read_state(last)
         except (OSError, ValueError):
             shutil.rmtree(last)
         else:
             return last
     return None
+
+
+def best_checkpoint(folder: Path) -> Path:
+    """The checkpoint that was judged best, or the last one where that is gone. Raises UserError where there is none."""
+    last = last_whole_checkpoint(folder)
+    if last is None:
+        raise UserError(f"{folder} holds no checkpoint; the run stopped before its first one")
+    best = folder / f"{PREFIX}{read_state(last)['best_global_step']}"
+    return best if best.is_dir() else last
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """The Trainer's state in a checkpoint: steps, best step, log. Raises OSError or ValueError where it is torn."""
+    state: dict[str, Any] = json.loads((checkpoint / STATE_FILE).read_bytes())
+    return state
 
 
 def _difference(theirs: Any, ours: Any, where: str = "") -> tuple[str, Any, Any] | None:

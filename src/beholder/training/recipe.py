@@ -28,7 +28,7 @@ def read_recipe(file: Path, kind: type[T] | TypeAdapter[T], example: str) -> T:
     except ValidationError as error:
         wrong = _most_telling(error.errors())
         where = ".".join(str(key) for key in wrong["loc"]) or "the recipe"
-        raise UserError(f"{file}: {where}: {wrong['msg']} (it is {str(wrong['input'])[:_SHOWN]!r})") from None
+        raise UserError(f"{file}: {where}: {wrong['msg']} (it is {repr(wrong['input'])[:_SHOWN]})") from None
 
 
 def _most_telling(errors: list[Any]) -> Any:

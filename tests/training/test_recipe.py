@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from beholder.errors import UserError
-from beholder.recipe import read_recipe
+from beholder.training.recipe import read_recipe
 
 
 class Toy(BaseModel, extra="forbid"):

@@ -1,9 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from beholder.errors import UserError
-from beholder.tatar.run_folder import claim, last_whole_checkpoint
+from beholder.training.run_folder import best_checkpoint, claim, last_whole_checkpoint
 
 FACTS = {"recipe": {"batch": 8, "lora": None}, "data": {"toy": 1}}
 
@@ -28,3 +29,14 @@ def test_the_last_whole_checkpoint_is_found_and_torn_ones_are_gone(tmp_path: Pat
             (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
     assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-9"]
+
+
+def test_the_best_checkpoint_is_found_or_the_last_where_it_is_gone(tmp_path: Path):
+    for step, best in ((3, 3), (6, 3), (9, 1)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(json.dumps({"best_global_step": best}))
+    assert best_checkpoint(tmp_path).name == "checkpoint-9"
+    (tmp_path / "checkpoint-9" / "trainer_state.json").write_text('{"best_gl')
+    assert best_checkpoint(tmp_path).name == "checkpoint-3"
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        best_checkpoint(tmp_path / "none")
