@@ -25,7 +25,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 from pictures import clean_examples
-from record import RESULTS, Table, busy_share, model_facts, publish, script
+from record import RESULTS, Table, model_facts, publish, script
 
 import beholder
 from beholder.batch.workers import usable_cpus
@@ -243,7 +243,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sets = [examples()]
     if given.manifest is not None:
         sets = [*from_manifest(given.manifest, given.split, given.pictures), *sets]
-    busy = busy_share()
     regressor = fit_statistics(given.manifest) if given.baseline else None
     families = sorted(FAMILIES, key=lambda name: (name not in PROMISED, list(FAMILIES).index(name)))
     paths = list(dict.fromkeys(path for each in sets for path in each.paths))
@@ -267,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "families": {name: FAMILIES[name].at_levels for name in families},
             "found": found,
         },
-        busy_before=busy,
+        busy_before=None,  # scores do not depend on it
         folder=given.results,
     )
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +30,16 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, render_picture: RenderPicture) -> Path:
-    """Forty pictures and a file that is none."""
-    folder = tmp_path_factory.mktemp("folder")
-    for i in range(40):
-        render_picture(i, (64 + i, 48)).save(folder / f"{i:02d}.jpg")
-    (folder / "empty.jpg").touch()
-    return folder
+def folder(tmp_path_factory: pytest.TempPathFactory, render_picture: RenderPicture) -> Iterator[Path]:
+    """Forty pictures and a file that is none, by a name that is the same in every run: an audit is drawn by names."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("here"))
+        folder = Path("folder")
+        folder.mkdir()
+        for i in range(40):
+            render_picture(i, (64 + i, 48)).save(folder / f"{i:02d}.jpg")
+        (folder / "empty.jpg").touch()
+        yield folder
 
 
 @pytest.fixture(scope="module")

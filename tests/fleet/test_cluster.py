@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -99,6 +100,9 @@ def test_a_model_that_an_actor_can_not_load_is_one_line(cluster: str, crowd: Pat
     (model / "tiny.onnx").write_bytes(b"damaged")
     with pytest.raises(UserError, match="is not the file its card describes"):
         beholder.score(crowd, model=model, ray=cluster)
+    give_up_s = time.monotonic() + 20
+    while actors() and time.monotonic() < give_up_s:  # Ray ends them a moment after they are let go
+        time.sleep(0.1)
     assert actors() == []
 
 

@@ -162,7 +162,8 @@ def _write(module: nn.Module, file: Path, config: BaseModel, half: bool) -> None
     if half:
         state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     with replacing(file) as temporary:
-        save_file(state, temporary, metadata={"format": FORMAT, "config": config.model_dump_json()})
+        # One entry only: safetensors writes several in no fixed order, and the same weights must make the same file.
+        save_file(state, temporary, metadata={FORMAT: config.model_dump_json()})
 
 
 def _config_of(file: Path, kind: type[_C]) -> _C:
@@ -182,12 +183,12 @@ def _metadata(file: Path) -> str:
             f"{str(file)!r} can't be read ({file.stat().st_size} bytes): {error}. "
             "It is truncated or not a safetensors file; get or make the model again."
         ) from None
-    if metadata.get("format") != FORMAT or "config" not in metadata:
+    if FORMAT not in metadata:
         raise UserError(
-            f"{str(file)!r} holds no weights of beholder's AlignVAR: format {metadata.get('format', 'none')}, "
+            f"{str(file)!r} holds no weights of beholder's AlignVAR: it is marked {', '.join(metadata) or 'nothing'}, "
             f"expected {FORMAT}. For weights of VAR: beholder convert alignvar"
         )
-    return str(metadata["config"])
+    return str(metadata[FORMAT])
 
 
 def _read(module: nn.Module, file: Path) -> None:

@@ -84,11 +84,6 @@ def read_original(path: str, *, max_pixels: int) -> Original:
     return _original(image, pixels, notes)
 
 
-def from_image(image: Image.Image) -> Original:
-    """The same of a Pillow image."""
-    return _original(image, None, [])
-
-
 def _original(image: Image.Image, pixels: Pixels | None, notes: list[str | None]) -> Original:
     orientation, orientation_note = orientation_of(image)
     icc = image.info.get("icc_profile") or None
