@@ -89,8 +89,8 @@ class Cluster:
             self._give(paths, waiting)
             ref = self._next_answer()
             if ref in self._starting:
+                name, error = _answer(ref)  # before it leaves the books: where this raises, `__exit__` ends it
                 actor = self._starting.pop(ref)
-                name, error = _answer(ref)
                 n_false_starts = n_false_starts + 1 if error else 0
                 if n_false_starts > MAX_LOSSES:
                     raise UserError(f"Ray could not start {n_false_starts} actors in a row; the last one: {error}")
@@ -98,8 +98,8 @@ class Cluster:
                     self._names[actor] = name
                     self._idle.append(actor)
                 continue
-            actor, shard = self._busy.pop(ref)
             answer, error = _answer(ref)
+            actor, shard = self._busy.pop(ref)
             if error is not None:
                 ray.kill(actor)  # it may only be out of reach
                 losses[shard.number] += 1
