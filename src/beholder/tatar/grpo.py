@@ -31,6 +31,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from beholder.errors import UserError
 from beholder.language.rows import write_whole
+from beholder.task import TASKS
 from beholder.tatar.config import TinyConfig
 from beholder.tatar.examples import Example, check_pictures, read_examples
 from beholder.tatar.folder import ADAPTER_FILE, LearnedFrom, Loaded, Record, save
@@ -44,11 +45,14 @@ from beholder.tatar.resume import Resumed
 from beholder.tatar.rewards import Preset
 from beholder.tatar.rollout import encode, generate_shared, up_to_end
 from beholder.tatar.start import adapters, load_base, one_process_per_gpu
+from beholder.training.lines import show_lines
 from beholder.training.run_folder import CHECKPOINTS, MODEL, claim, last_whole_checkpoint
 
 FULL_LEARNING_RATE, LORA_LEARNING_RATE = 1e-6, 1e-5
 LOG_FILE = "log.json"
 """What was logged of each step, oldest first."""
+_SHOWN = ("reward", *(f"{task}/{what}" for task in TASKS for what in ("parsed", "srcc")), "completions/mean_length")
+"""What is said of it while it runs."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ def train_grpo(recipe: GrpoRecipe, out: Path, *, on_ready: Callable[[str], None]
     for line in describe(recipe):
         on_ready(line)
     last = last_whole_checkpoint(out / CHECKPOINTS)
+    show_lines(trainer, _SHOWN)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     return _finish(trainer, recipe, base, asked, out)
 

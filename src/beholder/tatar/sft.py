@@ -29,6 +29,7 @@ from beholder.tatar.prompts import PROMPTS
 from beholder.tatar.resume import Resumed
 from beholder.tatar.start import adapters, load_base, one_process_per_gpu
 from beholder.tatar.tiny import make_tiny
+from beholder.training.lines import show_lines
 from beholder.training.run_folder import CHECKPOINTS, MODEL, claim, last_whole_checkpoint
 
 FULL_LEARNING_RATE, LORA_LEARNING_RATE = 1e-5, 1e-4
@@ -90,6 +91,7 @@ def train_sft(recipe: SftRecipe, out: Path, *, on_ready: Callable[[str], None] =
     n, steps = len(material.examples), arguments.max_steps
     on_ready(f"{n} pictures, {len(material.draws)} draws, {steps} steps of {recipe.batch}")
     last = last_whole_checkpoint(out / CHECKPOINTS)
+    show_lines(trainer)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     return _finish(trainer, recipe, base, material, out / MODEL)
 

@@ -20,6 +20,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from beholder.errors import UserError
 from beholder.evaluate.correlation import srcc
+from beholder.training.lines import show_lines
 from beholder.uniqa.config import LearnConfig
 from beholder.uniqa.features import encode_grid
 from beholder.uniqa.holdout import hold_out, refuse_shared
@@ -133,6 +134,7 @@ def learn(model: Uniqa, train: Material, config: LearnConfig, run: Run) -> Learn
         compute_metrics=correlate,
     )
     checkpoint = get_last_checkpoint(str(run.out)) if run.out.is_dir() else None  # type: ignore[no-untyped-call]
+    show_lines(trainer, ("loss", "eval_srcc"))
     trainer.train(resume_from_checkpoint=checkpoint)
     last = _finished(model)
     best, best_srcc = last, None

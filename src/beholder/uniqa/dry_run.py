@@ -22,6 +22,7 @@ from beholder.data.manifest import Manifest, read_manifest
 from beholder.errors import UserError
 from beholder.imaging.open import open_image
 from beholder.imaging.status import ImageError
+from beholder.training.lines import silence
 from beholder.uniqa.adapt import default_epochs
 from beholder.uniqa.config import AdaptRecipe, FewLabelRecipe, LearnConfig, PretrainRecipe, StudyRecipe
 from beholder.uniqa.crops import Pictures, Pixels
@@ -253,6 +254,7 @@ def _time_step(trainer: Trainer) -> tuple[float, float]:
     clock = _Clock()
     trainer.add_callback(clock)  # type: ignore[no-untyped-call]
     trainer.args.save_strategy = SaveStrategy.NO
+    silence(trainer)
     trainer.train()
     return loading, min(clock.seconds)  # the first step also allocates
 

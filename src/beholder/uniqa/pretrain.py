@@ -18,6 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_utils import get_last_checkpoint
 
 from beholder.errors import UserError
+from beholder.training.lines import show_lines
 from beholder.uniqa.config import OptimiserConfig, PretrainRecipe
 from beholder.uniqa.crops import Pictures, centre_crop, random_crop
 from beholder.uniqa.folder import ModelConfig, TaskConfig
@@ -233,6 +234,7 @@ def pretrain(
     model = start_model(recipe, unified.texts()) if model is None else model
     trainer = make_trainer(recipe, model, unified, pixels, out / "checkpoints")
     last = get_last_checkpoint(trainer.args.output_dir) if Path(trainer.args.output_dir).is_dir() else None  # type: ignore[no-untyped-call, arg-type]
+    show_lines(trainer)
     trainer.train(resume_from_checkpoint=last)
     model.cpu().eval()
     model.encoder.requires_grad_(False)
