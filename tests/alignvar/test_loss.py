@@ -159,3 +159,13 @@ def _learned(model, tokeniser, lr, hr, *, steps, learning_rate):
         if float(loss.ce) < 0.5:
             break
     return float(loss.ce)
+
+
+@pytest.mark.parametrize("space", ["latent", "pixel"])
+def test_the_loss_of_an_anchored_tokeniser_reaches_the_head(model, pictures, lr, space):
+    torch.manual_seed(0)
+    anchored = Tokeniser(SIZES["tiny"].tokeniser.model_copy(update={"anchored": True})).eval()
+    config = LossConfig(hcc=HccConfig(space=space))
+    found = training_loss(model, anchored, lr, (pictures + 1) / 2, config)
+    gradient = torch.autograd.grad(found.hcc, model.head.weight)[0]
+    assert gradient.abs().sum() > 0

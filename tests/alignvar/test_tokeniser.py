@@ -93,3 +93,40 @@ def test_the_codebook_learns_what_its_codes_stand_for(tokeniser):
 def _distance_to_codes(tokeniser, pictures):
     out = tokeniser(pictures)
     return F.mse_loss(torch.cat(out.residuals, 1), tokeniser.pyramid.codes_of(torch.cat(out.indices, 1)))
+
+
+@pytest.fixture
+def anchored() -> Tokeniser:
+    torch.manual_seed(0)
+    return Tokeniser(SIZES["tiny"].tokeniser.model_copy(update={"anchored": True})).eval()
+
+
+def test_an_anchored_tokeniser_adds_to_the_enlarged_picture(anchored, pictures, lr):
+    z = anchored.encode(pictures, lr)
+    assert z.shape == (2, 8, 4, 4)
+    added = anchored.decode(z, lr)
+    assert added.shape == pictures.shape
+    for parameter in anchored.decoder[-2].parameters():
+        torch.nn.init.zeros_(parameter)
+    enlarged = 2 * F.interpolate(lr, scale_factor=4, mode="bicubic") - 1
+    torch.testing.assert_close(anchored.decode(z, lr), enlarged)
+    assert not torch.allclose(added, enlarged)
+
+
+def test_what_an_anchored_tokeniser_codes_depends_on_the_small_picture(anchored, pictures, lr):
+    assert not torch.allclose(anchored.encode(pictures, lr), anchored.encode(pictures, 1 - lr))
+    z = anchored.encode(pictures, lr)
+    lacking = [anchored.decode(z, one) - 2 * F.interpolate(one, scale_factor=4, mode="bicubic") for one in (lr, 1 - lr)]
+    assert not torch.allclose(*lacking)
+
+
+def test_an_anchored_tokeniser_asks_for_the_small_picture(anchored, pictures):
+    with pytest.raises(ValueError, match="needs the LR picture"):
+        anchored.encode(pictures)
+    with pytest.raises(ValueError, match="needs the LR picture"):
+        anchored.decode(torch.zeros(2, 8, 4, 4))
+
+
+def test_only_a_compact_tokeniser_can_be_anchored():
+    with pytest.raises(ValueError, match="only a compact tokeniser"):
+        TokeniserConfig(kind="var", channels=(32, 64), codes=16, code_dim=4, scales=(1, 2), anchored=True)

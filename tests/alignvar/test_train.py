@@ -206,3 +206,8 @@ def test_measured_numbers_are_means_and_high_frequencies_a_ratio_of_sums(render_
     flat = measure(torch.full(hr.shape, 0.5), hr)
     assert flat.high_frequency < 1e-12
     assert flat.lr_consistency is None
+
+
+def test_a_tokeniser_that_sees_no_small_picture_takes_no_degradation(photos) -> None:
+    with pytest.raises(ValueError, match="sees no LR pictures"):
+        tokeniser_recipe(photos, degradation={"bicubic": 1.0})

@@ -9,11 +9,11 @@ from beholder.alignvar.config import TokeniserConfig
 
 
 def encoder(config: TokeniserConfig) -> nn.Module:
-    """RGB [B, 3, 4S, 4S] -> latent [B, C, S, S]."""
+    """RGB [B, 3, 4S, 4S] -> latent [B, C, S, S]. If anchored: [B, 6, 4S, 4S], what is lacking and the enlarged LR."""
     a, b, c = config.channels
     return nn.Sequential(
         nn.PixelUnshuffle(2),
-        nn.Conv2d(12, a, 3, padding=1),
+        nn.Conv2d(24 if config.anchored else 12, a, 3, padding=1),
         ResBlock(a, a),
         nn.Conv2d(a, b, 4, stride=2, padding=1),
         ResBlock(b, c),
@@ -25,10 +25,10 @@ def encoder(config: TokeniserConfig) -> nn.Module:
 
 
 def decoder(config: TokeniserConfig) -> nn.Module:
-    """Latent [B, C, S, S] -> RGB [B, 3, 4S, 4S]."""
+    """Latent [B, C, S, S] -> RGB [B, 3, 4S, 4S]. If anchored: [B, C + 3, S, S], with the LR -> what is lacking."""
     a, b, c = config.channels
     return nn.Sequential(
-        nn.Conv2d(config.code_dim, c, 3, padding=1),
+        nn.Conv2d(config.code_dim + 3 * config.anchored, c, 3, padding=1),
         ResBlock(c, c),
         ResBlock(c, c),
         ResBlock(c, b),

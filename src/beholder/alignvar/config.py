@@ -34,6 +34,9 @@ class TokeniserConfig(_Strict):
     """C: channels of a code and of the latent."""
     scales: tuple[int, ...] = Field(min_length=2)
     """S_1 to S_K: side of each map of codes. The last is the side of the latent."""
+    anchored: bool = False
+    """Whether codes only tell what the LR picture lacks: the encoder reads what enlarging it leaves over, the decoder
+    adds to the enlarged picture. For a `compact` tokeniser alone, whose latent has the size of its LR picture."""
     phi_last: bool = True
     """Whether the smoothing convolution applies at the last scale as well, as in VAR and not in VARSR."""
 
@@ -43,6 +46,8 @@ class TokeniserConfig(_Strict):
             raise ValueError(f"scales = {list(self.scales)}; they start at 1 and grow")
         if self.kind == "compact" and len(self.channels) != 3:
             raise ValueError(f"channels = {list(self.channels)}; a compact tokeniser has three")
+        if self.anchored and self.kind != "compact":
+            raise ValueError(f"anchored with kind = {self.kind}; only a compact tokeniser can be")
         groups = self.norm_groups
         if wrong := [width for width in self.channels if width % groups]:
             raise ValueError(f"channels = {list(self.channels)}; {wrong[0]} is not a multiple of {groups}")
@@ -180,7 +185,12 @@ SIZES = {
     "nano": AlignVarConfig(
         name="alignvar-nano",
         tokeniser=TokeniserConfig(
-            kind="compact", channels=(48, 64, 96), codes=1024, code_dim=16, scales=(1, 2, 3, 4, 6, 8, 12, 16)
+            kind="compact",
+            channels=(48, 64, 96),
+            codes=1024,
+            code_dim=16,
+            scales=(1, 2, 3, 4, 6, 8, 12, 16),
+            anchored=True,
         ),
         transformer=TransformerConfig(depth=6, width=192, heads=6),
         decode="mixed",
@@ -188,7 +198,9 @@ SIZES = {
     ),
     "small": AlignVarConfig(
         name="alignvar-small",
-        tokeniser=TokeniserConfig(kind="compact", channels=(96, 160, 224), codes=1024, code_dim=16, scales=_TEN_SCALES),
+        tokeniser=TokeniserConfig(
+            kind="compact", channels=(96, 160, 224), codes=1024, code_dim=16, scales=_TEN_SCALES, anchored=True
+        ),
         transformer=TransformerConfig(depth=8, width=384, heads=6),
         fidelity=0.5,
     ),

@@ -141,12 +141,17 @@ def resize_8_bit(picture: Tensor, side: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Judged:
-    """Held-out crops, the same in every run."""
+    """Held-out crops, the same in every run, by turns whole and half the size of the photo."""
 
     hr: Tensor
     """uint8 (N, 3, side, side)."""
     lr: dict[str, Tensor]
     """Preset -> float32 (N, 3, side / 4, side / 4) in [0, 1]."""
+
+    def by_turns(self) -> Tensor:
+        """One LR picture per crop. The preset changes every second crop, as the size does every crop."""
+        presets = list(self.lr)
+        return torch.stack([self.lr[presets[i // 2 % len(presets)]][i] for i in range(len(self.hr))])
 
 
 def held_out_crops(photos: Sequence[Photo], side: int, per_photo: int, presets: Sequence[Preset] = ()) -> Judged:

@@ -37,7 +37,7 @@ def upscale_tiles(
     fhat = decoded_latent(
         model, tokeniser, lr, decode, seed, temperature=temperature, top_k=top_k, top_p=top_p, cfg=cfg
     )
-    picture = tokeniser.decode(fhat.to(next(tokeniser.decoder.parameters()).dtype))
+    picture = tokeniser.decode(fhat.to(next(tokeniser.decoder.parameters()).dtype), lr)
     return ((picture.float() + 1) / 2).clamp(0, 1)
 
 

@@ -17,9 +17,17 @@ from beholder.alignvar.tokeniser import Tokeniser
 
 
 def consistency_loss(
-    logits: Tensor, tokeniser: Tokeniser, z: Tensor, quantised: Quantised, hr: Tensor, config: HccConfig
+    logits: Tensor,
+    tokeniser: Tokeniser,
+    z: Tensor,
+    quantised: Quantised,
+    hr: Tensor,
+    config: HccConfig,
+    *,
+    lr: Tensor | None = None,
 ) -> Tensor:
-    """Scalar float32. `logits` [B, L, V], the true latent `z` [B, C, S, S] and its codes, `hr` RGB in [-1, 1].
+    """Scalar float32. `logits` [B, L, V], the true latent `z` [B, C, S, S] and its codes, `hr` RGB in [-1, 1], and for
+    the pixel space of an anchored tokeniser `lr`, RGB in [0, 1].
 
     With token noise the context of scale k was disturbed before k, and what it is asked to predict corrects that; so
     the sum carries the same disturbances along.
@@ -38,7 +46,7 @@ def consistency_loss(
                 predicted = predicted + (quantised.fhats[k] - quantised.clean[k])
         if config.space == "latent":
             return torch.stack(losses).sum()
-    return F.mse_loss(tokeniser.decode(predicted).float(), hr.float())
+    return F.mse_loss(tokeniser.decode(predicted, lr).float(), hr.float())
 
 
 def _codes(logits: Tensor, tokeniser: Tokeniser, config: HccConfig) -> Tensor:

@@ -45,14 +45,14 @@ def training_loss(
     config = config or LossConfig()
     hr = 2 * hr - 1
     with torch.no_grad():
-        z = tokeniser.encode(hr)
+        z = tokeniser.encode(hr, lr)
         quantised = tokeniser.quantise(z, token_noise=config.token_noise, generator=generator)
         inputs = tokeniser.inputs(quantised.fhats)
     logits = model(lr, inputs, label)
     ce, by_scale = cross_entropy(logits, quantised.indices, config.ce_weight)
     if not config.hcc.weight:
         return TrainingLoss(ce, ce, torch.zeros_like(ce), by_scale)
-    hcc = consistency_loss(logits, tokeniser, z, quantised, hr, config.hcc)
+    hcc = consistency_loss(logits, tokeniser, z, quantised, hr, config.hcc, lr=lr)
     return TrainingLoss(ce + config.hcc.weight * hcc, ce, hcc, by_scale)
 
 

@@ -71,6 +71,10 @@ class _Run(_Strict):
     seed: int = Field(default=0, ge=0)
     eval_steps: int = Field(default=200, ge=1)
     """Steps from one look at the held-out crops, and checkpoint, to the next."""
+    degradation: dict[Preset, float] = {"bicubic": 0.5, "realesrgan-mild": 0.5}
+    """Preset -> share of the crops that it makes LR pictures of."""
+    margin: int = Field(default=16, ge=0, multiple_of=FACTOR)
+    """Pixels around the HR crop that are degraded with it, at most: so blocks of JPEG start anywhere in the LR tile."""
     crops_per_photo: int = Field(default=4, ge=1)
     """Held-out crops of each held-out photo."""
     bf16: bool = False
@@ -80,6 +84,12 @@ class _Run(_Strict):
     """CPU threads of the training process."""
     loaders: int = Field(default=0, ge=0)
     """Processes that draw and degrade crops; 0: the training process itself."""
+
+    @model_validator(mode="after")
+    def _shares_are_whole(self) -> Self:
+        if not self.degradation or min(self.degradation.values()) < 0 or abs(sum(self.degradation.values()) - 1) > 1e-6:
+            raise ValueError(f"degradation = {dict(self.degradation)}; shares are at least 0 and sum to 1")
+        return self
 
     @property
     def model(self) -> AlignVarConfig:
@@ -99,7 +109,6 @@ class AdversaryConfig(_Strict):
 class TokeniserRecipe(_Run):
     """A run of `beholder train alignvar-tokenizer`."""
 
-    crops: CropsConfig = CropsConfig()
     drop_scales: float = Field(default=0.1, ge=0, lt=1)
     """Chance per batch that some of the finest scales are left out, so that coarse ones carry meaning."""
     blend_steps: int = Field(default=300, ge=0)
@@ -107,26 +116,22 @@ class TokeniserRecipe(_Run):
     codebook_decay: float = Field(default=0.99, gt=0, lt=1)
     adversary: AdversaryConfig | None = None
 
+    @model_validator(mode="after")
+    def _degradation_is_seen(self) -> Self:
+        if {"degradation", "margin"} & self.model_fields_set and not self.model.tokeniser.anchored:
+            raise ValueError(f"the tokeniser of size {self.size} sees no LR pictures; leave out degradation and margin")
+        return self
+
 
 class AlignVarRecipe(_Run):
     """A run of `beholder train alignvar`: the transformer, with a tokeniser that is frozen."""
 
     tokeniser: Path
     """Folder that `train alignvar-tokenizer` left, or a model folder whose tokeniser is used."""
-    degradation: dict[Preset, float] = {"bicubic": 0.5, "realesrgan-mild": 0.5}
-    """Preset -> share of the crops."""
-    margin: int = Field(default=16, ge=0, multiple_of=FACTOR)
-    """Pixels around the HR crop that are degraded with it, at most: so blocks of JPEG start anywhere in the LR tile."""
     sca: ScaConfig = ScaConfig()
     loss: LossConfig = LossConfig()
     start: Path | None = None
     """Model folder whose weights training starts from, such as `beholder convert alignvar` makes of VAR's."""
-
-    @model_validator(mode="after")
-    def _shares_are_whole(self) -> Self:
-        if not self.degradation or min(self.degradation.values()) < 0 or abs(sum(self.degradation.values()) - 1) > 1e-6:
-            raise ValueError(f"degradation = {dict(self.degradation)}; shares are at least 0 and sum to 1")
-        return self
 
     @property
     def model(self) -> AlignVarConfig:

@@ -18,7 +18,7 @@ from torch import Tensor
 from beholder.alignvar.config import LossConfig
 from beholder.alignvar.crops import Crops, Judged, Photos, held_out_crops, read_photos
 from beholder.alignvar.decode import upscale_tiles
-from beholder.alignvar.degrade import Preset, enlarge
+from beholder.alignvar.degrade import enlarge
 from beholder.alignvar.folder import load, load_tokeniser, save
 from beholder.alignvar.gate import Fidelity, measure
 from beholder.alignvar.learn import Lesson, Numbers, run
@@ -101,8 +101,7 @@ def train_alignvar(
         )
 
     if (tokeniser.latent_std == 1).all():  # converted, not trained by us: nobody has measured it
-        sample = Crops(photos.train, side, recipe.crops, length=STD_CROPS, seed=recipe.seed)
-        tokeniser.latent_std.copy_(latent_std(tokeniser, sample))
+        tokeniser.latent_std.copy_(latent_std(tokeniser, crops(STD_CROPS)))
     torch.manual_seed(recipe.seed)
     model = _start(recipe, on_line)
     chosen = run(
@@ -131,7 +130,7 @@ def train_alignvar(
 def judge(model: AlignVar, tokeniser: Tokeniser, judged: Judged, loss: LossConfig) -> Numbers:
     """Losses without token noise, and how near decoded tiles are; each held-out crop under one preset, by turns."""
     device = next(model.parameters()).device
-    lr, hr = _by_turns(judged), judged.hr
+    lr, hr = judged.by_turns(), judged.hr
     clean = loss.model_copy(update={"token_noise": 0.0})
     sums, decoded = torch.zeros(2), []
     for small, large in zip(torch.split(lr, JUDGE_BATCH), torch.split(hr, JUDGE_BATCH), strict=True):
@@ -146,19 +145,13 @@ def judge(model: AlignVar, tokeniser: Tokeniser, judged: Judged, loss: LossConfi
 
 def measure_tiles(model: AlignVar, tokeniser: Tokeniser, judged: Judged) -> dict[str, dict[str, Fidelity]]:
     """Preset -> name -> numbers of all held-out tiles: ours as decoded, photos through tokens, bicubic."""
-    ceiling = reconstruct(tokeniser, judged.hr)
     numbers = {}
     for preset, lr in judged.lr.items():
         tiles = [upscale_tiles(model, tokeniser, part, model.config.decode) for part in torch.split(lr, JUDGE_BATCH)]
+        ceiling = reconstruct(tokeniser, judged.hr, lr)
         restored = {"ours": torch.cat(tiles), CEILING: ceiling, BICUBIC: enlarge(lr)}
         numbers[preset] = {name: measure(picture, judged.hr, lr) for name, picture in restored.items()}
     return numbers
-
-
-def _by_turns(judged: Judged) -> Tensor:
-    """Crops come in pairs, whole and half the size; so presets change every second crop."""
-    presets = cast(list[Preset], list(judged.lr))
-    return torch.stack([judged.lr[presets[i // 2 % len(presets)]][i] for i in range(len(judged.hr))])
 
 
 def _tokeniser(recipe: AlignVarRecipe) -> Tokeniser:

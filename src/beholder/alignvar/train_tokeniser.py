@@ -11,7 +11,7 @@ from torch import Tensor
 
 from beholder.alignvar.adversary import Discriminator, fooling_loss, hinge_loss
 from beholder.alignvar.codebook import EmaCodebook
-from beholder.alignvar.crops import Crops, Photos, held_out_crops, read_photos
+from beholder.alignvar.crops import Crops, Judged, Photos, held_out_crops, read_photos
 from beholder.alignvar.degrade import enlarge, shrink
 from beholder.alignvar.folder import save_tokeniser
 from beholder.alignvar.gate import Gate, measure, tokeniser_gate
@@ -42,14 +42,17 @@ class TokeniserLesson(Lesson):
         """What is trained."""
         return cast(Tokeniser, self.model)
 
-    def forward(self, hr: Tensor) -> dict[str, Tensor]:
-        """`hr` uint8 [B, 3, tile, tile] -> losses: `loss`, `image`, `vq`, `used`, and those of the adversary."""
+    def forward(self, hr: Tensor, lr: Tensor) -> dict[str, Tensor]:
+        """`hr` uint8 [B, 3, 4h, 4w], `lr` float32 [B, 3, h, w] in [0, 1] -> losses.
+
+        Those are `loss`, the one to be lowered, `image`, `vq`, `used`, and those of the adversary.
+        """
         photos = to_signed(hr)
         n_scales = None
         if float(torch.rand(())) < self.recipe.drop_scales:
             n_scales = int(torch.randint(1, len(self.tokeniser.config.scales), ()))
         blend = max(0.0, 1 - self.step / self.recipe.blend_steps) if self.recipe.blend_steps else 0.0
-        output = cast(TokeniserOutput, self.tokeniser(photos, n_scales=n_scales, blend=blend))
+        output = cast(TokeniserOutput, self.tokeniser(photos, lr, n_scales=n_scales, blend=blend))
         self._output = output
         image = image_loss(output.picture.float(), photos)
         parts = {"image": image, "vq": output.vq_loss, "used": self.book.used()}
@@ -100,17 +103,25 @@ def train_tokeniser(
     side = recipe.model.tokeniser.tile
     photos = read_photos(recipe.photos, side) if photos is None else photos
     on_line(f"{len(photos.train)} photos to learn from, {len(photos.held_out)} held out, {photos.too_small} too small")
-    hr = held_out_crops(photos.held_out, side, recipe.crops_per_photo).hr
+    judged = held_out_crops(photos.held_out, side, recipe.crops_per_photo, list(recipe.degradation))
 
     def crops(n: int) -> Crops:
-        return Crops(photos.train, side, recipe.crops, length=n, seed=recipe.seed)
+        return Crops(
+            photos.train,
+            side,
+            recipe.crops,
+            length=n,
+            seed=recipe.seed,
+            shares=recipe.degradation,
+            margin=recipe.margin,
+        )
 
     torch.manual_seed(recipe.seed)
     chosen = run(
         recipe,
         TokeniserLesson(recipe),
         crops,
-        lambda model: judge(cast(Tokeniser, model), hr),
+        lambda model: judge(cast(Tokeniser, model), judged),
         out,
         choose_by="psnr",
         higher_is_better=True,
@@ -119,16 +130,18 @@ def train_tokeniser(
     )
     tokeniser = cast(Tokeniser, chosen)
     tokeniser.latent_std.copy_(latent_std(tokeniser, crops(STD_CROPS)))
-    gate = tokeniser_gate(measure(reconstruct(tokeniser, hr), hr), measure(enlarge(shrink(hr.float() / 255)), hr))
+    hr, lr = judged.hr, shrink(judged.hr.float() / 255)
+    gate = tokeniser_gate(measure(reconstruct(tokeniser, hr, lr), hr), measure(enlarge(lr), hr))
     save_tokeniser(tokeniser, out / MODEL)
     gate.write(out / GATE_FILE)
     return gate
 
 
-def judge(tokeniser: Tokeniser, hr: Tensor) -> Numbers:
-    """Numbers of held-out crops, uint8 [N, 3, H, W]: through codes, and `continuous` without them."""
-    coded = measure(reconstruct(tokeniser, hr), hr)
-    continuous = measure(reconstruct(tokeniser, hr, continuous=True), hr)
+def judge(tokeniser: Tokeniser, judged: Judged) -> Numbers:
+    """Numbers of held-out crops, each under one preset, by turns: through codes, and `continuous` without them."""
+    hr, lr = judged.hr, judged.by_turns()
+    coded = measure(reconstruct(tokeniser, hr, lr), hr)
+    continuous = measure(reconstruct(tokeniser, hr, lr, continuous=True), hr)
     return {
         "psnr": coded.psnr,
         "gmsd": coded.gmsd,
@@ -138,21 +151,25 @@ def judge(tokeniser: Tokeniser, hr: Tensor) -> Numbers:
 
 
 @torch.no_grad()
-def reconstruct(tokeniser: Tokeniser, hr: Tensor, *, continuous: bool = False) -> Tensor:
-    """Pictures, uint8 [N, 3, H, W], to codes and back: float32 in [0, 1] on the CPU. `continuous` skips the codes."""
+def reconstruct(tokeniser: Tokeniser, hr: Tensor, lr: Tensor, *, continuous: bool = False) -> Tensor:
+    """Pictures, uint8 [N, 3, H, W], to codes and back: float32 in [0, 1] on the CPU. `continuous` skips the codes.
+
+    `lr`: their small copies, float32 [N, 3, H / 4, W / 4] in [0, 1], which an anchored tokeniser reads.
+    """
     device = next(tokeniser.parameters()).device
     decoded = []
-    for batch in torch.split(hr, JUDGE_BATCH):
-        z = tokeniser.encode(to_signed(batch.to(device)))
-        decoded.append(tokeniser.decode(z if continuous else tokeniser.quantise(z).fhats[-1]).float().cpu())
+    for large, small in zip(torch.split(hr, JUDGE_BATCH), torch.split(lr.to(device), JUDGE_BATCH), strict=True):
+        z = tokeniser.encode(to_signed(large.to(device)), small)
+        decoded.append(tokeniser.decode(z if continuous else tokeniser.quantise(z).fhats[-1], small).float().cpu())
     return ((torch.cat(decoded) + 1) / 2).clamp(0, 1)
 
 
 @torch.no_grad()
 def latent_std(tokeniser: Tokeniser, crops: Crops) -> Tensor:
     """Standard deviation of each latent channel over training crops: float32 [C]."""
-    pictures = torch.stack([crops[index]["hr"] for index in range(len(crops))])
-    latents = torch.cat([tokeniser.encode(to_signed(batch)) for batch in torch.split(pictures, JUDGE_BATCH)])
+    items = [crops[index] for index in range(len(crops))]
+    hr, lr = (torch.split(torch.stack([item[name] for item in items]), JUDGE_BATCH) for name in ("hr", "lr"))
+    latents = torch.cat([tokeniser.encode(to_signed(large), small) for large, small in zip(hr, lr, strict=True)])
     return latents.transpose(0, 1).flatten(1).std(dim=1).float()
 
 
