@@ -57,6 +57,13 @@ def labelled() -> AlignVar:
     return shaken(AlignVar(TINY.model_copy(update={"transformer": transformer})))
 
 
+@pytest.fixture
+def placed() -> AlignVar:
+    """The same with the prefix at the place of each token."""
+    transformer = TINY.transformer.model_copy(update={"lr_at_tokens": True})
+    return shaken(AlignVar(TINY.model_copy(update={"transformer": transformer})))
+
+
 def shaken(model: AlignVar) -> AlignVar:
     """Random weights in the place of the initial ones."""
     generator = torch.Generator().manual_seed(5)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from beholder.alignvar import rotary
 from beholder.alignvar.config import SIZES, AlignVarConfig
+from beholder.alignvar.pyramid import image_of, tokens_of
 from beholder.alignvar.transformer import AlignVar
 
 STARTS = (0, 1, 5, 14)  # of the codes of scales 1 to 4 among 30
@@ -15,7 +16,7 @@ def inputs_of(tokeniser, pictures):
     return tokeniser.inputs(tokeniser.quantise(tokeniser.encode(pictures)).fhats)
 
 
-@pytest.mark.parametrize("kind", ["model", "labelled"])
+@pytest.mark.parametrize("kind", ["model", "labelled", "placed"])
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_a_scale_knows_nothing_of_later_ones(kind, k, request, tokeniser, pictures, lr):
     """The input of scale k holds what scales up to k - 1 decided; changing it must leave scales before k alone."""
@@ -39,7 +40,7 @@ def test_a_scale_depends_on_the_one_before_and_on_the_lr_picture(model, tokenise
     assert (before - other).abs().amax(dim=(0, 2)).min() > 1e-4
 
 
-@pytest.mark.parametrize("kind", ["model", "labelled"])
+@pytest.mark.parametrize("kind", ["model", "labelled", "placed"])
 def test_scale_by_scale_with_a_cache_is_the_same_as_all_at_once(kind, request, tokeniser, pictures, lr):
     model = request.getfixturevalue(kind)
     inputs = inputs_of(tokeniser, pictures)
@@ -166,3 +167,14 @@ def test_a_configuration_that_does_not_fit_is_refused(change, message):
         wrong[part] |= fields
     with pytest.raises(ValueError, match=message):
         AlignVarConfig.model_validate(wrong)
+
+
+def test_tokens_that_are_given_the_prefix_at_their_place_say_something_else(placed, tokeniser, pictures, lr):
+    inputs = inputs_of(tokeniser, pictures)
+    with_prefix = placed(lr, inputs)
+    placed.config = SIZES["tiny"]
+    assert (with_prefix - placed(lr, inputs)).abs().amax(dim=(0, 2)).min() > 1e-4
+
+
+def test_the_image_of_tokens_is_the_inverse_of_the_tokens_of_an_image(lr):
+    assert torch.equal(image_of(tokens_of(lr)), lr)

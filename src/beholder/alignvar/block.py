@@ -49,15 +49,20 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, turns: Tensor, mask: Tensor | None, cache: Cache | None) -> Tensor:
         """[B, T, W] -> [B, T, W]. `mask` is boolean [T, T], True where a query (row) may see a key; none with a cache,
         whose tokens everything may see."""
+        q, k, v = self.projected(x, turns)
+        if cache is not None:
+            k, v = cache.extended(k, v)
+        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
+        return self.proj(seen.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+    def projected(self, x: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries at their temperature, keys and values, [B, heads, T, head_dim] each; the first two turned."""
         q, k, v = self.qkv(x).chunk(3, dim=-1)
         q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q + self.q_bias, k, v + self.v_bias))
         temperature = self.log_scale.clamp_max(MAX_LOG_SCALE).exp()[:, None, None]
         q = rotate(F.normalize(q.float(), dim=-1) * temperature, turns).to(v.dtype)
         k = rotate(F.normalize(k.float(), dim=-1), turns).to(v.dtype)
-        if cache is not None:
-            k, v = cache.extended(k, v)
-        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
-        return self.proj(seen.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return q, k, v
 
 
 class Block(nn.Module):

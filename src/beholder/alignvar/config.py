@@ -92,6 +92,9 @@ class TransformerConfig(_Strict):
     lr_channels: tuple[int, ...] = ()
     """Widths of an LR encoder that enlarges the LR picture to HR size and halves it once per width after the first.
     Empty: an encoder that makes one prefix token of each LR pixel."""
+    lr_at_tokens: bool = False
+    """Whether each token is also given the mean of the prefix tokens at its place. It learns sooner what lies where;
+    with the prefix alone attention has to find that out."""
     drop_path: float = Field(default=0.1, ge=0, lt=1)
     """Chance that the last block is skipped for a sample in training; falls in a straight line to 0 at the first."""
 
@@ -192,7 +195,7 @@ SIZES = {
             scales=(1, 2, 3, 4, 6, 8, 12, 16),
             anchored=True,
         ),
-        transformer=TransformerConfig(depth=6, width=192, heads=6),
+        transformer=TransformerConfig(depth=6, width=192, heads=6, lr_at_tokens=True),
         decode="mixed",
         fidelity=1.0,
     ),
@@ -201,7 +204,7 @@ SIZES = {
         tokeniser=TokeniserConfig(
             kind="compact", channels=(96, 160, 224), codes=1024, code_dim=16, scales=_TEN_SCALES, anchored=True
         ),
-        transformer=TransformerConfig(depth=8, width=384, heads=6),
+        transformer=TransformerConfig(depth=8, width=384, heads=6, lr_at_tokens=True),
         fidelity=0.5,
     ),
     "d24": AlignVarConfig(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isqrt
 
 import torch
 import torch.nn.functional as F
@@ -98,8 +99,7 @@ class Pyramid(nn.Module):
 
     def contribution(self, codes: Tensor, k: int) -> Tensor:
         """What scale `k`, from 0, adds to the sum: codes, or mixtures of codes, [B, S_k², C] -> [B, C, S, S]."""
-        side = self.scales[k]
-        image = codes.transpose(1, 2).reshape(len(codes), -1, side, side)
+        image = image_of(codes)
         last = k == len(self.scales) - 1
         if not last:
             image = F.interpolate(image, size=(self.scales[-1],) * 2, mode="bicubic")
@@ -147,6 +147,11 @@ def area(x: Tensor, side: int) -> Tensor:
 def tokens_of(image: Tensor) -> Tensor:
     """Cells row by row: [B, C, H, W] -> [B, H * W, C]."""
     return image.flatten(2).transpose(1, 2)
+
+
+def image_of(tokens: Tensor) -> Tensor:
+    """The inverse for squares: [B, S * S, C] -> [B, C, S, S]."""
+    return tokens.transpose(1, 2).unflatten(2, (isqrt(tokens.shape[1]),) * 2)
 
 
 def _replaced(index: Tensor, near: Tensor, chance: float, generator: torch.Generator | None) -> Tensor:

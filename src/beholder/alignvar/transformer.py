@@ -17,6 +17,7 @@ from beholder.alignvar import rotary, sca
 from beholder.alignvar.block import EPS, Block, Cache, init_linear
 from beholder.alignvar.config import AlignVarConfig
 from beholder.alignvar.lr_encoder import PixelEncoder, StridedEncoder
+from beholder.alignvar.pyramid import area, image_of, tokens_of
 
 _HEAD_SHRINK = 0.02
 
@@ -26,6 +27,8 @@ class State:
     """What decoding carries from scale to scale."""
 
     caches: list[Cache]
+    prefix: Tensor
+    """[B, S_K², W]."""
     condition: Tensor | None
     guidance: list[Tensor]
 
@@ -70,10 +73,10 @@ class AlignVar(nn.Module):
         true running sums. `label`, int64 [B], is the quality label of each picture where the model has labels; 0, a
         good photo, by default.
         """
-        begin, condition = self._begin(lr, label)
+        begin, prefix, condition = self._begin(lr, label)
         maps = sca.guidance(lr, self.scales[1:], self.config.sca) if self.gate is not None else []
         sides = [side * side for side in self.scales[1:]]
-        later = [self._tokens(part, k + 1, maps) for k, part in enumerate(torch.split(inputs, sides, dim=1))]
+        later = [self._tokens(part, k + 1, prefix, maps) for k, part in enumerate(torch.split(inputs, sides, dim=1))]
         x = torch.cat([begin, *later], dim=1)
         for block in self.blocks:
             x = block(x, condition, self.turns, self.mask, None)
@@ -81,18 +84,19 @@ class AlignVar(nn.Module):
 
     def begin(self, lr: Tensor, label: Tensor | None = None) -> tuple[Tensor, State]:
         """Start decoding: the logits of scale 1, float32 [B, 1, V], and the state for `step`."""
-        x, condition = self._begin(lr, label)
+        x, prefix, condition = self._begin(lr, label)
         maps = sca.guidance(lr, self.scales[1:], self.config.sca) if self.gate is not None else []
-        state = State([Cache() for _ in self.blocks], condition, maps)
+        state = State([Cache() for _ in self.blocks], prefix, condition, maps)
         return self._logits(self._through(x, state, 0)[:, -1:], condition), state
 
     def step(self, inputs: Tensor, k: int, state: State) -> Tensor:
         """The logits of scale `k`, from 0, float32 [B, S_k², V]; `inputs` [B, S_k², C] is f̂ so far at its size."""
         first = self.n_prefix + sum(side * side for side in self.scales[:k])
-        x = self._through(self._tokens(inputs, k, state.guidance), state, first)
+        x = self._through(self._tokens(inputs, k, state.prefix, state.guidance), state, first)
         return self._logits(x, state.condition)
 
-    def _begin(self, lr: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _begin(self, lr: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The tokens of level 0, the prefix among them by itself, and the condition."""
         tile = self.config.tile
         if lr.shape[1:] != (3, tile, tile):
             raise ValueError(f"the LR batch has the shape {list(lr.shape)}; this model takes [B, 3, {tile}, {tile}]")
@@ -101,14 +105,18 @@ class AlignVar(nn.Module):
         if self.label is not None:
             condition = self.label(torch.zeros(len(lr), dtype=torch.long, device=lr.device) if label is None else label)
         start = condition if condition is not None else self.start.expand(len(lr), -1)  # type: ignore[union-attr]
+        if self.config.transformer.lr_at_tokens:
+            start = start + prefix.mean(dim=1)
         x = torch.cat([prefix, start[:, None]], dim=1) + self.level.weight[0]
-        return x if self.positions is None else x + self.positions, condition
+        return x if self.positions is None else x + self.positions, prefix, condition
 
-    def _tokens(self, inputs: Tensor, k: int, maps: list[Tensor]) -> Tensor:
+    def _tokens(self, inputs: Tensor, k: int, prefix: Tensor, maps: list[Tensor]) -> Tensor:
         """Scale `k`'s tokens before the first block; `maps` are of scales 2 on."""
         tokens = self.word(inputs.to(self.word.weight.dtype))
         if self.gate is not None:
             tokens = self.gate(tokens, maps[k - 1])
+        if self.config.transformer.lr_at_tokens:
+            tokens = tokens + tokens_of(area(image_of(prefix), self.scales[k]))
         return tokens + self.level.weight[k]  # type: ignore[no-any-return]
 
     def _through(self, x: Tensor, state: State, first: int) -> Tensor:
