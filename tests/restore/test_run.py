@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
+import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,3 +184,40 @@ def test_a_folder_that_cannot_be_written_is_told_first(photos: Path, read_only: 
         pytest.skip("root may write anywhere")
     with pytest.raises(UserError, match="no permission"):
         beholder.upscale(photos, read_only / "out", model=cheap_upscaler())
+
+
+def progressive_jpeg_of_many_scans() -> bytes:
+    """Some 100 kB that a decoder is busy with for a minute."""
+    file = io.BytesIO()
+    Image.new("L", (3000, 3000), 120).save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    last_scan = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + 2000 * last_scan + content[-2:]
+
+
+def test_a_picture_that_takes_for_ever_to_read_costs_its_row(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    render(1, (20, 16)).save(tmp_path / "in/a.png")
+    (tmp_path / "in/b.jpg").write_bytes(progressive_jpeg_of_many_scans())
+    render(2, (20, 16)).save(tmp_path / "in/c.png")
+    run = beholder.upscale(tmp_path / "in", tmp_path / "out", model=cheap_upscaler(), timeout_s=3)
+    assert [row.status for row in run.rows] == ["ok", "timeout", "ok"]
+    assert run.rows[1].error == "reading it took longer than 3 s"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the process that reads")
+def test_a_decoder_that_dies_costs_its_row(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for i, name in enumerate("abc"):
+        render(i, (20, 16)).save(tmp_path / f"in/{name}.png")
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    before = children.read_text().split()
+
+    def kill(progress: Progress) -> None:
+        if progress.n_done == 1 and progress.row is not None:
+            for child in set(children.read_text().split()) - set(before):
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    os.kill(int(child), signal.SIGKILL)
+
+    run = beholder.upscale(tmp_path / "in", tmp_path / "out", model=cheap_upscaler(), on_progress=kill)
+    assert [row.status for row in run.rows] == ["ok", "crashed", "ok"]

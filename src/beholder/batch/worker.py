@@ -49,7 +49,7 @@ def work(pipe: Connection, stage: Stage, job: Job) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent ends us
     warnings.filterwarnings("ignore", module="PIL")  # about damaged metadata, without a file name; rows have notes
-    Thread(target=_end_with_parent, daemon=True).start()
+    Thread(target=end_with_parent, daemon=True).start()
     try:
         _answer(pipe, stage, job)
     except UserError as error:
@@ -72,7 +72,7 @@ def _answer(pipe: Connection, stage: Stage, job: Job) -> None:
         pipe.send((scorer.device, scores))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process when its parent is gone, however it went: a killed run must leave nothing behind."""
     parent = parent_process()
     if parent is not None:

@@ -35,7 +35,7 @@ StartMethod = Literal["fork", "spawn"]
 _MAIN = Lock()
 """Held while `__main__` is hidden."""
 
-_PYTHON_EXCEPTION = 1
+PYTHON_EXCEPTION = 1
 """Exit code of a worker from which an exception escaped: a bug of ours. A decoder's crash ends with a signal."""
 
 
@@ -164,7 +164,7 @@ class Crew:
     def _after_death(self, worker: _Worker, again: deque[_Chunk]) -> Iterator[tuple[int, Score]]:
         worker.process.join(timeout=10)  # its pipe closes before its traceback is out and its exit code is known
         code = worker.end()
-        if code == _PYTHON_EXCEPTION:
+        if code == PYTHON_EXCEPTION:
             raise RuntimeError("a worker process ended with an exception; its traceback is on stderr")
         stage, chunk = worker.stage.value, worker.take_back()
         if stage == LOADING:
@@ -207,7 +207,7 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.stage = context.RawValue("q", LOADING)
         self.process = context.Process(target=work, args=(theirs, self.stage, job), daemon=True)
-        with _no_main_module(), no_interrupt():
+        with no_main_module(), no_interrupt():
             self.process.start()
         theirs.close()
         self.chunk: _Chunk | None = None
@@ -242,7 +242,7 @@ class _Worker:
 
 
 @contextmanager
-def _no_main_module() -> Iterator[None]:
+def no_main_module() -> Iterator[None]:
     """Keep a worker from running the caller's script: spawn would import `__main__`, and we need nothing from it."""
     with _MAIN:  # crews may live in several threads of one process
         main = sys.modules["__main__"]

@@ -14,7 +14,7 @@ from beholder.cli.upscale_progress import show_progress
 from beholder.errors import UserError
 from beholder.restore.encode import TEMPLATE
 from beholder.restore.rows import Run
-from beholder.restore.run import DEFAULT_MAX_PIXELS
+from beholder.restore.run import DEFAULT_MAX_PIXELS, DEFAULT_TIMEOUT_S
 from beholder.restore.run import upscale as upscale_pictures
 
 _SHOWN_FAILURES = 10
@@ -92,6 +92,9 @@ def upscale(
     max_pixels: Annotated[
         int, typer.Option(metavar="N", help="A larger picture is refused before it is decoded.")
     ] = DEFAULT_MAX_PIXELS,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="For reading one picture; a slower one gets status timeout.")
+    ] = DEFAULT_TIMEOUT_S,
     max_bad: Annotated[
         str, typer.Option(metavar="SHARE", help="Failed pictures allowed, as 1% or as a number; more: exit code 2.")
     ] = "1%",
@@ -130,6 +133,7 @@ def upscale(
             overwrite=overwrite,
             recursive=recursive,
             max_pixels=max_pixels,
+            timeout_s=timeout,
             device=device,
             on_progress=on_progress,
         )

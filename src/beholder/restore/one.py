@@ -14,7 +14,7 @@ from beholder.imaging.status import ImageError
 from beholder.restore.encode import ENCODINGS, check_holds, write_picture
 from beholder.restore.enlarge import Method, enlarge, scratch_bytes
 from beholder.restore.names import Job
-from beholder.restore.original import read_original
+from beholder.restore.reader import Reader
 from beholder.restore.rows import Row
 from beholder.restore.tiles import TileModel
 
@@ -25,14 +25,14 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def enlarge_file(
-    job: Job, model: TileModel, method: Method, *, text: Mapping[str, str], max_pixels: int, on_tiles: OnTiles
+    job: Job, reader: Reader, model: TileModel, method: Method, *, text: Mapping[str, str], on_tiles: OnTiles
 ) -> Row:
     """Enlarge a picture file; the result has its name only when it is complete. `text` is written into a PNG.
 
     What is wrong with this picture alone is its row. Raises `UserError` where there is no room left on disk.
     """
     try:
-        original = read_original(job.path, max_pixels=max_pixels)
+        original = reader.read(job.path)
         size = method.size(*original.size)
         encoding = ENCODINGS[job.out.suffix.lower()]
         depth_note = check_holds(encoding, original, size)

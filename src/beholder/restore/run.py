@@ -16,6 +16,7 @@ from beholder.restore.enlarge import AlphaChoice, Method
 from beholder.restore.finish import ColourFix
 from beholder.restore.names import plan_outputs
 from beholder.restore.one import enlarge_file
+from beholder.restore.reader import Reader
 from beholder.restore.rows import Row, Run
 from beholder.restore.tiles import FACTOR
 from beholder.restore.upscaler import Decode, Upscaler, check_decode, load_upscaler
@@ -25,6 +26,9 @@ Inputs = str | Path | Sequence[str | Path]
 
 DEFAULT_MAX_PIXELS = 16_000_000
 """Of a picture that is enlarged; at scale 4 the result has sixteen times as many."""
+
+DEFAULT_TIMEOUT_S = 60.0
+"""For reading one picture; enlarging it takes as long as it takes."""
 
 SCALES = (1.0, 8.0)
 """Smallest and largest `scale`."""
@@ -66,6 +70,7 @@ def upscale(
     overwrite: bool = False,
     recursive: bool = True,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
     device: str = "cpu",
     on_progress: OnProgress = lambda progress: None,
 ) -> Run:
@@ -80,53 +85,57 @@ def upscale(
     too. `colour_fix` takes tones from the input, `alpha` says how transparency is enlarged. `tile` is how far tiles lie
     apart at most, in input pixels (None: three quarters of the model's own tile, the most that it can be). `decode` is
     `greedy`, `sample`, `soft` or `mixed` (None: the model's own); `seed` goes with `sample`. `name` is a template such
-    as `{stem}_x{scale}.png`, whose ending chooses the format. `model` may also be what `load_upscaler` gives. The same
-    picture, model, settings and device give the same bytes.
+    as `{stem}_x{scale}.png`, whose ending chooses the format. A picture that takes longer than `timeout_s` to read gets
+    status `timeout`, one that brings its decoder down `crashed`. `model` may also be what `load_upscaler` gives. The
+    same picture, model, settings and device give the same bytes.
 
     Raises `UserError` (a ValueError) for anything that a person can put right and that concerns the whole run: nothing
     to enlarge, an unknown model, an option out of its range, an `out` that can't be written, no room left.
     """
-    _check_numbers(scale, fidelity, batch_size, max_pixels)
+    _check_numbers(scale, fidelity, batch_size, max_pixels, timeout_s)
     _check_word("--colour-fix", colour_fix, get_args(ColourFix))
     _check_word("--alpha", alpha, get_args(AlphaChoice))
     several = [inputs] if isinstance(inputs, str | Path) else inputs
     jobs = plan_outputs(list(map(str, several)), Path(out), template=name, scale=scale, recursive=recursive)
     _check_writable(Path(out))
-    upscaler = model if isinstance(model, Upscaler) else load_upscaler(model, device=device)
-    chosen = check_decode(decode or upscaler.decode)
-    if seed is not None and chosen != "sample":
-        raise UserError(f"--seed {seed} says nothing to --decode {chosen}, which draws nothing; it goes with sample")
-    method = Method(
-        tile=upscaler.tile,
-        spacing=_spacing(upscaler.tile, tile),
-        batch_size=batch_size or upscaler.batch_size,
-        scale=scale,
-        fidelity=upscaler.fidelity if fidelity is None else fidelity,
-        colour_fix=colour_fix,
-        alpha=alpha,
-    )
-    rows: list[Row] = []
-
-    def tell(tiles_done: int, tiles_total: int, row: Row | None = None) -> None:
-        n_failed = sum(row.failed for row in rows)
-        on_progress(Progress(len(rows), len(jobs), n_failed, tiles_done, tiles_total, row))
-
-    start_s = time.monotonic()
-    tell(0, 0)
-    for job in jobs:
-        if job.out.is_file() and not overwrite:
-            row = Row(job.path, job.out, "skipped")
-        else:
-            row = enlarge_file(
-                job,
-                lambda tiles: upscaler.run(tiles, chosen, seed or 0),
-                method,
-                text={"beholder": _origin(upscaler, method, chosen, seed or 0)},
-                max_pixels=max_pixels,
-                on_tiles=tell,
+    with Reader(max_pixels=max_pixels, timeout_s=timeout_s) as reader:
+        upscaler = model if isinstance(model, Upscaler) else load_upscaler(model, device=device)
+        chosen = check_decode(decode or upscaler.decode)
+        if seed is not None and chosen != "sample":
+            raise UserError(
+                f"--seed {seed} says nothing to --decode {chosen}, which draws nothing; it goes with sample"
             )
-        rows.append(row)
-        tell(0, 0, row)
+        method = Method(
+            tile=upscaler.tile,
+            spacing=_spacing(upscaler.tile, tile),
+            batch_size=batch_size or upscaler.batch_size,
+            scale=scale,
+            fidelity=upscaler.fidelity if fidelity is None else fidelity,
+            colour_fix=colour_fix,
+            alpha=alpha,
+        )
+        rows: list[Row] = []
+
+        def tell(tiles_done: int, tiles_total: int, row: Row | None = None) -> None:
+            n_failed = sum(row.failed for row in rows)
+            on_progress(Progress(len(rows), len(jobs), n_failed, tiles_done, tiles_total, row))
+
+        start_s = time.monotonic()
+        tell(0, 0)
+        for job in jobs:
+            if job.out.is_file() and not overwrite:
+                row = Row(job.path, job.out, "skipped")
+            else:
+                row = enlarge_file(
+                    job,
+                    reader,
+                    lambda tiles: upscaler.run(tiles, chosen, seed or 0),
+                    method,
+                    text={"beholder": _origin(upscaler, method, chosen, seed or 0)},
+                    on_tiles=tell,
+                )
+            rows.append(row)
+            tell(0, 0, row)
     return Run(tuple(rows), time.monotonic() - start_s, upscaler.device, upscaler.name)
 
 
@@ -162,7 +171,9 @@ def _spacing(tile: int, wanted: int | None) -> int:
     return wanted
 
 
-def _check_numbers(scale: float, fidelity: float | None, batch_size: int | None, max_pixels: int) -> None:
+def _check_numbers(
+    scale: float, fidelity: float | None, batch_size: int | None, max_pixels: int, timeout_s: float
+) -> None:
     low, high = SCALES
     if not low <= scale <= high:
         raise UserError(f"--scale {scale:g}: allowed are {low:g} to {high:g}; the model itself makes it {FACTOR}")
@@ -172,6 +183,8 @@ def _check_numbers(scale: float, fidelity: float | None, batch_size: int | None,
         raise UserError(f"--batch-size {batch_size}: allowed are numbers from 1")
     if max_pixels < 1:
         raise UserError(f"--max-pixels {max_pixels}: allowed are numbers from 1")
+    if not timeout_s > 0:
+        raise UserError(f"--timeout {timeout_s:g}: allowed are seconds above 0")
 
 
 def _check_word(option: str, word: str, allowed: tuple[str, ...]) -> None:
