@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +171,19 @@ def test_a_card_without_level_values_is_refused(tmp_path: Path) -> None:
     card.model_copy(update={"tasks": {"quality": head}}).write(folder / "card.json")
     with pytest.raises(UserError, match="a card without level_values"):
         OnnxScorer.from_folder(folder)
+
+
+def test_nothing_is_reported_and_no_file_is_left_in_the_home_folder(checkpoint: Path, tmp_path: Path) -> None:
+    """ONNX Runtime reports its use unless told otherwise, except in the surroundings of a CI."""
+    folders = {"HOME": tmp_path, "TMPDIR": tmp_path, "XDG_CACHE_HOME": tmp_path / "cache"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "CI", "GITHUB_"))}
+    code = (
+        f"import beholder, numpy; beholder.load({str(checkpoint)!r}).score(numpy.full((64, 64, 3), 128, numpy.uint8))"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env=environment | {k: str(v) for k, v in folders.items()},
+        cwd=tmp_path,
+    )
+    assert list(tmp_path.rglob("*")) == []
