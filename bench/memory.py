@@ -55,8 +55,8 @@ def watch(line: Sequence[str]) -> Peak:
     rss = pss = looks = 0
     with tempfile.TemporaryFile() as said, subprocess.Popen(line, stdout=said, stderr=said) as process:
         while process.poll() is None:
-            tree = _tree(process.pid)
-            rss = max(rss, sum(_rss_bytes(pid) for pid in tree))
+            tree = process_tree(process.pid)
+            rss = max(rss, sum(rss_bytes(pid) for pid in tree))
             if looks % PSS_EVERY == 0:
                 pss = max(pss, sum(_pss_bytes(pid) for pid in tree))
             looks += 1
@@ -67,7 +67,7 @@ def watch(line: Sequence[str]) -> Peak:
     return Peak(rss / 1e6, pss / 1e6, time.perf_counter() - start)
 
 
-def _tree(root: int) -> list[int]:
+def process_tree(root: int) -> list[int]:
     """Process ids of `root` and everything below it."""
     found = [root]
     for pid in found:  # grows while it is read
@@ -77,7 +77,7 @@ def _tree(root: int) -> list[int]:
     return found
 
 
-def _rss_bytes(pid: int) -> int:
+def rss_bytes(pid: int) -> int:
     with suppress(OSError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
     return 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,7 @@ from threading import Event, Thread
 
 import numpy as np
 import pytest
+from conftest import RenderPicture
 from PIL import Image
 from tiny_model import tiny_model, write_tiny_checkpoint
 
@@ -192,3 +194,16 @@ def test_a_worker_that_is_killed_while_it_waits_costs_nothing(with_a_large_one: 
     run = beholder.score(with_a_large_one, model=tiny, workers=1, batch_size=2, on_progress=kill_one)
     assert len(killed) == 1
     assert run.summary.counts == {"ok": 13}
+
+
+def test_what_decoders_mutter_reaches_nobody(
+    render_picture: RenderPicture, tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """libtiff writes to stderr by itself, past Python."""
+    file = io.BytesIO()
+    render_picture(1, (97, 61)).save(file, "TIFF", compression="tiff_lzw")
+    content = file.getvalue()
+    (tmp_path / "damaged.tif").write_bytes(content[:1000] + b"\xff" * 8 + content[1008:])
+    run = beholder.score(tmp_path / "damaged.tif", model=tiny, workers=1)
+    assert run.table["error"].to_pylist() == ["damaged or truncated TIFF: decoder error -2"]
+    assert capfd.readouterr().err == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import warnings
 from dataclasses import dataclass
 from multiprocessing import parent_process
@@ -49,6 +50,7 @@ def work(pipe: Connection, stage: Stage, job: Job) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent ends us
     warnings.filterwarnings("ignore", module="PIL")  # about damaged metadata, without a file name; rows have notes
+    mute_native_code()
     Thread(target=end_with_parent, daemon=True).start()
     try:
         _answer(pipe, stage, job)
@@ -70,6 +72,18 @@ def _answer(pipe: Connection, stage: Stage, job: Job) -> None:
         scores = score_pictures(paths, scorer, job.tasks, max_pixels=job.max_pixels, on_stage=on_stage)
         stage.value = IDLE
         pipe.send((scorer.device, scores))
+
+
+def mute_native_code() -> None:
+    """Send what libraries in C write to stderr to nowhere; what Python writes there, tracebacks too, still arrives.
+
+    libtiff tells of damaged files in lines of its own, without their name. Rows have a reason, and the log of a server
+    is made of JSON alone.
+    """
+    loud, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = os.fdopen(loud, "w", encoding="utf-8", errors="backslashreplace", buffering=1)
 
 
 def end_with_parent() -> None:

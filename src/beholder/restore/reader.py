@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from PIL import Image
 
-from beholder.batch.worker import end_with_parent
+from beholder.batch.worker import end_with_parent, mute_native_code
 from beholder.batch.workers import PYTHON_EXCEPTION, no_interrupt, no_main_module
 from beholder.imaging.status import ImageError
 from beholder.restore.original import Original, read_original
@@ -87,6 +87,7 @@ def _work(pipe: Connection, max_pixels: int) -> None:
     """Answer each path with an original or an `ImageError` until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent ends us
     warnings.filterwarnings("ignore", module="PIL")  # about damaged metadata, without a file name; rows have notes
+    mute_native_code()
     Thread(target=end_with_parent, daemon=True).start()
     with suppress(EOFError, BrokenPipeError):
         pipe.send(True)
