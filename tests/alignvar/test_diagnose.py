@@ -109,7 +109,7 @@ def test_drift_is_the_gap_between_decoding_with_an_error_and_without(model, toke
 
 def test_later_scales_answer_to_an_error(model, tokeniser, lr):
     drift = error_drift(model, tokeniser, lr, share=0.5)
-    assert (drift.latent[:3] - drift.injected[:3]).abs().min() > 1e-4
+    assert (drift.latent[:3] - drift.injected[:3]).abs().amax(1).min() > 1e-4
 
 
 def test_a_model_that_reads_nothing_of_earlier_scales_carries_an_error_unchanged(model, tokeniser, lr):

@@ -121,7 +121,9 @@ def _greedy(
         index = logits.argmax(-1)
         step = pyramid.contribution(pyramid.codes_of(index), k)
         if error is not None and error[0] == k:
-            spoiled = pyramid.contribution(pyramid.codes_of(torch.where(error[1], error[2], index)), k)
+            _, hit, code = error
+            code = torch.where(code == index, (code + 1) % len(pyramid.codebook), code)  # never the right one
+            spoiled = pyramid.contribution(pyramid.codes_of(torch.where(hit, code, index)), k)
             step, change = spoiled, spoiled - step
         fhat = fhat.to(step.device) + step
     return fhat, change
