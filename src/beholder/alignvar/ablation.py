@@ -1,0 +1,236 @@
+"""The ablation of the paper's claims: one recipe of rows, a training per row and seed, tables of what they left.
+
+    python -m beholder.alignvar.ablation recipes/alignvar/ablation-nano.yaml -o runs/alignvar/ablation
+
+A run lies under the hash of everything that its weights depend on, so a finished one is never done again, also where
+rows were renamed or another ablation asks for the same; a stopped one goes on. Steps are fixed, not minutes: a busy
+machine changes no result. The tables are written after each run, of what is done until then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+
+from beholder.alignvar.ablation_table import GREEDY, MEASURES, Measured, tables
+from beholder.alignvar.config import Decoding, HccConfig, LossConfig, ScaConfig
+from beholder.alignvar.crops import Judged, held_out_crops, read_photos
+from beholder.alignvar.decode import upscale_tiles
+from beholder.alignvar.degrade import enlarge
+from beholder.alignvar.folder import TOKENISER_FILE, load, load_tokeniser
+from beholder.alignvar.gate import measure
+from beholder.alignvar.learn import minutes_of
+from beholder.alignvar.loss import training_loss
+from beholder.alignvar.recipe import AlignVarRecipe
+from beholder.alignvar.tokeniser import Tokeniser
+from beholder.alignvar.train import BICUBIC, CEILING, train_alignvar
+from beholder.alignvar.train_tokeniser import reconstruct
+from beholder.alignvar.transformer import AlignVar
+from beholder.errors import UserError
+from beholder.language.rows import write_whole
+from beholder.training.recipe import read_recipe
+from beholder.training.run_folder import CHECKPOINTS, MODEL, last_whole_checkpoint, read_state
+
+EXAMPLE = "recipes/alignvar/ablation-nano.yaml"
+FULL = "full"
+"""The row that the others are compared with."""
+JUDGED_BY = LossConfig(token_noise=0.0)
+"""Losses that every row is measured with, whatever it was trained with."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Row(_Strict):
+    """One line of the table. What it says stands in the place of what the recipe says."""
+
+    sca: ScaConfig | None = None
+    hcc: HccConfig | None = None
+
+
+class AblationRecipe(_Strict):
+    """What all rows have in common, and the rows."""
+
+    name: str
+    seeds: tuple[int, ...] = Field(min_length=1)
+    base: AlignVarRecipe
+    """Its `seed` is replaced by each of `seeds`."""
+    rows: dict[str, Row]
+
+    @model_validator(mode="after")
+    def _has_something_to_compare_with(self) -> Self:
+        if FULL not in self.rows:
+            raise ValueError(f"rows are {', '.join(self.rows) or 'none'}; one must be {FULL!r}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds = {list(self.seeds)}; one is there twice")
+        return self
+
+
+class Run(NamedTuple):
+    """A training of one row with one seed, and where it lies."""
+
+    recipe: AlignVarRecipe
+    digest: str
+    out: Path
+    """Of the ablation."""
+
+    @property
+    def folder(self) -> Path:
+        """Of this training; `folder / "model"` is what it left."""
+        return self.out / "runs" / self.digest
+
+    @property
+    def result(self) -> Path:
+        """Its held-out numbers; there once it is finished."""
+        return self.out / "results" / f"{self.digest}.json"
+
+
+def run_of(recipe: AblationRecipe, row: str, seed: int, out: Path) -> Run:
+    """The run of a row and a seed. Raises UserError where there is no tokeniser yet."""
+    base, change = recipe.base, recipe.rows[row]
+    loss = base.loss.model_copy(update={"hcc": change.hcc or base.loss.hcc})
+    one = base.model_copy(update={"seed": seed, "sca": change.sca or base.sca, "loss": loss})
+    file = base.tokeniser / TOKENISER_FILE
+    if not file.is_file():
+        raise UserError(f"{file} is not there; train the tokeniser first: beholder train alignvar-tokenizer")
+    facts = one.model_dump(mode="json", exclude={"name", "tokeniser", "threads", "loaders"})
+    facts["tokeniser"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return Run(one, hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12], out)
+
+
+def run_ablation(recipe: AblationRecipe, out: Path, results: Path, processes: int = 1) -> list[Path]:
+    """Do what is not done yet, row by row and seed by seed, several at once; the files of the tables in `results`."""
+    runs = {(row, seed): run_of(recipe, row, seed, out) for seed in recipe.seeds for row in recipe.rows}
+    left = {run.digest: run for run in runs.values() if not run.result.is_file()}
+    files = _write(recipe, runs, results)
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(finish, run) for run in left.values()]
+        try:
+            for job in as_completed(jobs):
+                job.result()
+                files = _write(recipe, runs, results)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return files
+
+
+def finish(run: Run) -> None:
+    """Train, or go on, and leave the held-out numbers of the checkpoint that held-out crops liked best."""
+    photos = read_photos(run.recipe.photos, run.recipe.model.tokeniser.tile)
+    trained = train_alignvar(run.recipe, run.folder, photos=photos)
+    judged = judged_by(run.recipe, photos.held_out)
+    loaded = load(trained.folder)
+    per_photo = run.recipe.crops_per_photo
+    last = last_whole_checkpoint(run.folder / CHECKPOINTS)
+    found = {
+        "recipe": run.recipe.model_dump(mode="json"),
+        "minutes": 0.0 if last is None else round(minutes_of(read_state(last)["log_history"]), 1),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "torch": torch.__version__,
+        "ours": measure_model(loaded.model, loaded.tokeniser, judged, per_photo),
+        "beside": measure_beside(loaded.tokeniser, judged, per_photo),
+    }
+    run.result.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(run.result, json.dumps(found) + "\n")
+
+
+def judged_by(recipe: AlignVarRecipe, held_out: Sequence[Any]) -> Judged:
+    """The held-out crops of a recipe, photo by photo, under each of its degradations."""
+    side = recipe.model.tokeniser.tile
+    return held_out_crops(held_out, side, recipe.crops_per_photo, list(recipe.degradation))
+
+
+def measure_model(model: AlignVar, tokeniser: Tokeniser, judged: Judged, per_photo: int) -> Measured:
+    """`PRESET/ce`, `PRESET/hcc` and `PRESET/DECODING/MEASURE` -> a number per held-out photo.
+
+    Losses without token noise and the same for every row; tiles as decoded, without the colour fix and back-projection
+    that `upscale` ends with and that hide most of what is compared.
+    """
+    decodings: tuple[Decoding, ...] = tuple(dict.fromkeys((GREEDY, model.config.decode)))
+    found: Measured = {}
+    for preset, lrs in judged.lr.items():
+        for lr, hr in zip(lrs.split(per_photo), judged.hr.split(per_photo), strict=True):
+            with torch.no_grad():
+                loss = training_loss(model, tokeniser, lr, hr.float() / 255, JUDGED_BY)
+            _keep(found, preset, {"ce": loss.ce.item(), "hcc": loss.hcc.item()})
+            for decode in decodings:
+                _keep(found, f"{preset}/{decode}", _numbers(upscale_tiles(model, tokeniser, lr, decode), hr))
+    return found
+
+
+def measure_beside(tokeniser: Tokeniser, judged: Judged, per_photo: int) -> dict[str, Measured]:
+    """Photos through true codes, and enlarged: `PRESET/MEASURE` -> a number per held-out photo."""
+    found: dict[str, Measured] = {CEILING: {}, BICUBIC: {}}
+    for preset, lrs in judged.lr.items():
+        for lr, hr in zip(lrs.split(per_photo), judged.hr.split(per_photo), strict=True):
+            _keep(found[CEILING], preset, _numbers(reconstruct(tokeniser, hr, lr), hr))
+            _keep(found[BICUBIC], preset, _numbers(enlarge(lr), hr))
+    return found
+
+
+def _numbers(restored: Tensor, hr: Tensor) -> dict[str, float]:
+    near = measure(restored, hr)
+    return {name: getattr(near, name) for name in MEASURES}
+
+
+def _keep(found: Measured, where: str, numbers: dict[str, float]) -> None:
+    for name, value in numbers.items():
+        found.setdefault(f"{where}/{name}", []).append(round(value, 6))
+
+
+def _write(recipe: AblationRecipe, runs: dict[tuple[str, int], Run], results: Path) -> list[Path]:
+    done = {row: [run.result for (of, _), run in runs.items() if of == row] for row in recipe.rows}
+    read = {row: [json.loads(f.read_bytes()) if f.is_file() else None for f in files] for row, files in done.items()}
+    presets, default = list(recipe.base.degradation), recipe.base.model.decode
+    written = []
+    for name, stored in tables(read, list(recipe.seeds), presets, default, reference=FULL).items():
+        results.mkdir(parents=True, exist_ok=True)
+        content = {**stored, "recipe": recipe.model_dump(mode="json")}
+        write_whole(results / f"{name}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        written.append(results / f"{name}.json")
+    return written
+
+
+def trained_model(recipe: AblationRecipe, row: str, seed: int, out: Path) -> Path:
+    """The model folder of a finished run. Raises UserError where it is not finished or there is no such row or seed."""
+    if row not in recipe.rows or seed not in recipe.seeds:
+        rows, seeds = ", ".join(recipe.rows), ", ".join(map(str, recipe.seeds))
+        raise UserError(f"no run of {row!r} with seed {seed}: rows are {rows}, seeds {seeds}")
+    run = run_of(recipe, row, seed, out)
+    if not run.result.is_file():
+        raise UserError(f"{row!r} with seed {seed} is not finished in {out}; run beholder.alignvar.ablation first")
+    return run.folder / MODEL
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: the recipe, the folder of its runs, where the tables go."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--results", type=Path, help="folder of the tables; the folder of the runs by default")
+    parser.add_argument("--tokeniser", type=Path, help="instead of the recipe's")
+    parser.add_argument("--processes", type=int, default=2, help="runs side by side, default: %(default)s")
+    options = parser.parse_args(arguments)
+    recipe = read_recipe(options.recipe, AblationRecipe, EXAMPLE)
+    if options.tokeniser is not None:
+        base = recipe.base.model_copy(update={"tokeniser": options.tokeniser})
+        recipe = recipe.model_copy(update={"base": base})
+    load_tokeniser(recipe.base.tokeniser)  # what is wrong with it is said before processes start
+    for file in run_ablation(recipe, options.out, options.results or options.out, options.processes):
+        print(file)
+
+
+if __name__ == "__main__":
+    main()
