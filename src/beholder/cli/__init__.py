@@ -61,7 +61,11 @@ VERBS = {
     ),
     "serve": Verb("beholder.cli.serve:serve", "Score pictures over HTTP, with a page to drop them on.", extra="serve"),
     "models": Verb("beholder.cli.models:app", "What the numbers mean, and how accurate they are."),
-    "evaluate": Verb("beholder.cli.evaluate:evaluate", "Measure a model on rated pictures.", extra="evaluate"),
+    "evaluate": Verb(
+        "beholder.cli.evaluate:app",
+        "Measure a model on rated pictures, or restored pictures beside true ones.",
+        extra="evaluate",
+    ),
     "compare": Verb("beholder.cli.compare:compare", "Compare two evaluations on the same pictures.", extra="evaluate"),
     "data": Verb("beholder.cli.data:app", "Import rated data sets, check splits for leaks, write texts."),
     "train": Verb(

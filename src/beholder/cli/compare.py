@@ -9,15 +9,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from beholder.cli.evaluate import WIDTH
+from beholder.cli.evaluate_restoration import WIDTH, print_restoration_comparison
 from beholder.evaluate.compare import ComparedPart, Comparison, verdict
 from beholder.evaluate.compare import compare as run_compare
+from beholder.evaluate.restored_compare import RestorationComparison, compare_restorations
+from beholder.evaluate.restored_result import RESTORATION_FILE
 from beholder.evaluate.tables import METRIC_TITLES
 
 
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A", help="Folder that `beholder evaluate` wrote.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Another, on the same manifest and split.")],
+    b: Annotated[
+        Path,
+        typer.Argument(metavar="B", help="Another, on the same manifest and split, or beside the same true pictures."),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write the comparison to this JSON file.")
     ] = None,
@@ -25,8 +30,14 @@ def compare(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
 ) -> None:
     """Compare two evaluations on the same pictures and the same resamples (paired bootstrap)."""
-    comparison = run_compare(a, b, resamples=resamples, seed=seed)
-    print_comparison(Console(highlight=False, markup=False, width=WIDTH), comparison)
+    console = Console(highlight=False, markup=False, width=WIDTH)
+    comparison: Comparison | RestorationComparison
+    if (a / RESTORATION_FILE).is_file():
+        comparison = compare_restorations(a, b, resamples=resamples, seed=seed)
+        print_restoration_comparison(console, comparison)
+    else:
+        comparison = run_compare(a, b, resamples=resamples, seed=seed)
+        print_comparison(console, comparison)
     if out is not None:
         comparison.write(out)
         print(f"\nWrote {out}")

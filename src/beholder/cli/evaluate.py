@@ -1,16 +1,21 @@
-"""`beholder evaluate`: how well a model agrees with people, on a set of rated pictures."""
+"""`beholder evaluate`: how well a model agrees with people, on a set of rated pictures.
+
+Below it, `beholder evaluate restoration`: how near restored pictures are to the true ones.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 from beholder.batch.run import BATCH_SIZE
+from beholder.cli.evaluate_restoration import WIDTH, restoration
 from beholder.cli.score_progress import show_progress
 from beholder.evaluate.bootstrap import Estimate
 from beholder.evaluate.predictions import FILE_SUFFIXES
@@ -19,10 +24,24 @@ from beholder.evaluate.run import evaluate as run_evaluate
 from beholder.evaluate.tables import METRIC_TITLES
 from beholder.scoring.table import folder_name, split_name
 
-WIDTH = 200
-"""Columns a table may take. Numbers stay whole; where a terminal is narrower, it folds the line."""
+SCORES = "scores"
+"""The verb that may be left out."""
 
 
+class _ScoresByDefault(TyperGroup):
+    """`beholder evaluate MODEL MANIFEST` is `beholder evaluate scores MODEL MANIFEST`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = [SCORES, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=_ScoresByDefault)
+app.command("restoration")(restoration)
+
+
+@app.command(SCORES)
 def evaluate(
     model: Annotated[
         str,
@@ -59,7 +78,7 @@ def evaluate(
 ) -> None:
     """Measure how well a model agrees with people: SRCC, KRCC, PLCC, RMSE and MAE with 95 % intervals.
 
-    Writes predictions.parquet and result.json.
+    Writes predictions.parquet and result.json. The word `scores` may be left out.
     """
     folder = out or _default_folder(model, manifest, split, "explained" if explain else "levels" if levels else None)
     with show_progress(sys.stderr) as on_progress:

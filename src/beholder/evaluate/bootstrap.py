@@ -76,8 +76,8 @@ def bootstrap(
         return {name: Estimate(value=None, low=None, high=None, problem=_too_few(n)) for name in metrics}
     pair = _Pair(pred, mos, metrics)
     draws = np.array([pair.resampled(counts) for counts in resample_counts(n, groups, resamples, seed)])
-    unusable = _unusable(n, groups)
-    return {name: _estimate(pair, name, draws[:, i], unusable) for i, name in enumerate(metrics)}
+    problem = interval_problem(n, groups)
+    return {name: _estimate(pair, name, draws[:, i], problem) for i, name in enumerate(metrics)}
 
 
 def paired_bootstrap(
@@ -98,8 +98,8 @@ def paired_bootstrap(
     draws = np.array(
         [a.resampled(counts) - b.resampled(counts) for counts in resample_counts(n, groups, resamples, seed)]
     )
-    unusable = _unusable(n, groups)
-    return {name: _difference(a, b, name, draws[:, i], unusable) for i, name in enumerate(metrics)}
+    problem = interval_problem(n, groups)
+    return {name: _difference(a, b, name, draws[:, i], problem) for i, name in enumerate(metrics)}
 
 
 def resample_counts(
@@ -199,7 +199,8 @@ def _too_few(n: int) -> str:
     return f"n = {n}; at least 2 rows are needed"
 
 
-def _unusable(n: int, groups: Sequence[Hashable] | None) -> str | None:
+def interval_problem(n: int, groups: Sequence[Hashable] | None = None) -> str | None:
+    """Why so few rows, or groups, have no interval; None where they have one."""
     units = n if groups is None else len(set(groups))
     if units >= MIN_UNITS:
         return None
@@ -210,7 +211,7 @@ def _estimate(pair: _Pair, name: str, draws: Vector, unusable: str | None) -> Es
     if name in pair.problems:
         return Estimate(value=None, low=None, high=None, problem=pair.problems[name])
     problem = unusable or _failed(draws)
-    low, high = (None, None) if problem else _interval(draws)
+    low, high = (None, None) if problem else percentile_interval(draws)
     return Estimate(value=pair.values[name], low=low, high=high, problem=problem)
 
 
@@ -219,7 +220,7 @@ def _difference(a: _Pair, b: _Pair, name: str, draws: Vector, unusable: str | No
         if name in pair.problems:
             return Difference(value=None, low=None, high=None, p=None, problem=f"{which}: {pair.problems[name]}")
     problem = unusable or _failed(draws)
-    low, high, p = (None, None, None) if problem else (*_interval(draws), _two_sided_p(draws))
+    low, high, p = (None, None, None) if problem else (*percentile_interval(draws), two_sided_p(draws))
     return Difference(value=a.values[name] - b.values[name], low=low, high=high, p=p, problem=problem)
 
 
@@ -230,12 +231,14 @@ def _failed(draws: Vector) -> str | None:
     return f"no interval: {failed} of {len(draws)} resamples gave no value"
 
 
-def _interval(draws: Vector) -> tuple[float, float]:
+def percentile_interval(draws: Vector) -> tuple[float, float]:
+    """Between them lie 95 % of the draws; NaN is left out."""
     low, high = np.nanquantile(draws, [0.025, 0.975])
     return float(low), float(high)
 
 
-def _two_sided_p(draws: Vector) -> float:
+def two_sided_p(draws: Vector) -> float:
+    """Twice the smaller share of differences on either side of 0, at most 1; NaN is left out."""
     draws = draws[~np.isnan(draws)]
     fewer = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
     return min(1.0, 2 * (int(fewer) + 1) / (len(draws) + 1))  # never 0: the data themselves count as one resample
