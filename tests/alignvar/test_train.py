@@ -12,8 +12,9 @@ from beholder.alignvar.crops import Photos, read_photos
 from beholder.alignvar.folder import load, load_tokeniser
 from beholder.alignvar.gate import Fidelity, Gate, measure, release_gate, tokeniser_gate
 from beholder.alignvar.learn import Clock, averaging
-from beholder.alignvar.recipe import AlignVarRecipe, PhotosConfig, TokeniserRecipe
+from beholder.alignvar.recipe import AlignVarRecipe, DecoderRecipe, PhotosConfig, TokeniserRecipe
 from beholder.alignvar.train import train_alignvar
+from beholder.alignvar.train_decoder import train_decoder
 from beholder.alignvar.train_tokeniser import train_tokeniser
 from beholder.errors import UserError
 from beholder.training.run_folder import last_whole_checkpoint
@@ -117,6 +118,22 @@ def test_a_stopped_transformer_goes_on_to_the_same_weights(photos, frozen: Path,
 def test_the_frozen_tokeniser_stays_as_it_is(photos, frozen: Path, tmp_path: Path) -> None:
     train_alignvar(recipe(photos, frozen, steps=3), tmp_path, photos=photos[1])
     assert torch.equal(weights(load_tokeniser(frozen)), weights(load(tmp_path / "model").tokeniser))
+
+
+def test_the_decoder_learns_from_predicted_codes_and_nothing_else_changes(photos, frozen: Path, tmp_path: Path) -> None:
+    trained = train_alignvar(recipe(photos, frozen, steps=3), tmp_path / "transformer", photos=photos[1])
+    fields = recipe(photos, frozen, steps=120, ema=0, eval_steps=120).model_dump(
+        exclude={"tokeniser", "sca", "loss", "start"}
+    )
+    again = DecoderRecipe.model_validate(fields | {"trained": trained.folder})
+    after = train_decoder(again, tmp_path / "decoder", photos=photos[1])
+    for preset, before in trained.held_out.items():
+        assert after.held_out[preset]["ours"].psnr > before["ours"].psnr + 0.05
+    old, new = load(trained.folder), load(after.folder)
+    assert torch.equal(weights(old.model), weights(new.model))
+    assert torch.equal(weights(old.tokeniser.encoder), weights(new.tokeniser.encoder))
+    assert torch.equal(weights(old.tokeniser.pyramid), weights(new.tokeniser.pyramid))
+    assert not torch.equal(weights(old.tokeniser.decoder), weights(new.tokeniser.decoder))
 
 
 def test_time_ends_a_run_with_its_schedule_and_the_same_command_then_adds_no_step(photos, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What both trainings share: the Hugging Face `Trainer` with averaged weights, a limit on time, and held-out judging.
+"""What the trainings share: the Hugging Face `Trainer` with averaged weights, a limit on time, and held-out judging.
 
 The Trainer has the loop, the optimiser, checkpoints, precision and several processes. Ours are the schedule, which
 also ends where the time does, the averaged weights, which live in the trained module and so in its checkpoints, and
@@ -22,11 +22,11 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from beholder.alignvar.recipe import AlignVarRecipe, TokeniserRecipe
+from beholder.alignvar.recipe import AlignVarRecipe, DecoderRecipe, TokeniserRecipe
 from beholder.errors import UserError
 from beholder.training.run_folder import CHECKPOINTS, best_checkpoint, last_whole_checkpoint, read_state
 
-Recipe = TokeniserRecipe | AlignVarRecipe
+Recipe = TokeniserRecipe | AlignVarRecipe | DecoderRecipe
 Numbers = dict[str, float]
 LOGS_PER_RUN, LONGEST_LOG_STEPS = 20, 50
 

@@ -1,4 +1,4 @@
-"""The recipes of both trainings: YAML in, checked fields out. An unknown key is an error that names it.
+"""The recipes of the three trainings: YAML in, checked fields out. An unknown key is an error that names it.
 
 Defaults are those of sections 8 and 12 of our spec for `nano` and `small`.
 """
@@ -137,3 +137,10 @@ class AlignVarRecipe(_Run):
     def model(self) -> AlignVarConfig:
         """The model of this size, with the gate of this recipe."""
         return MODELS[self.size].model_copy(update={"sca": self.sca})
+
+
+class DecoderRecipe(_Run):
+    """A run of `beholder train alignvar-decoder`: the decoder on predicted codes, all else frozen."""
+
+    trained: Path
+    """Model folder that `train alignvar` left."""

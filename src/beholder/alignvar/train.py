@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from beholder.alignvar.config import LossConfig
-from beholder.alignvar.crops import Crops, Judged, Photos, held_out_crops, read_photos
+from beholder.alignvar.crops import Judged, Photos
 from beholder.alignvar.decode import upscale_tiles
 from beholder.alignvar.degrade import enlarge
 from beholder.alignvar.folder import load, load_tokeniser, save
 from beholder.alignvar.gate import Fidelity, measure
 from beholder.alignvar.learn import Lesson, Numbers, run
 from beholder.alignvar.loss import training_loss
+from beholder.alignvar.material import read_material
 from beholder.alignvar.recipe import AlignVarRecipe
 from beholder.alignvar.tokeniser import Tokeniser
 from beholder.alignvar.train_tokeniser import STD_CROPS, latent_std, reconstruct
@@ -84,31 +85,16 @@ def train_alignvar(
     torch.set_num_threads(recipe.threads)
     tokeniser = _tokeniser(recipe)
     claim(out, recipe.model_dump(mode="json"))
-    side = recipe.model.tokeniser.tile
-    photos = read_photos(recipe.photos, side) if photos is None else photos
-    on_line(f"{len(photos.train)} photos to learn from, {len(photos.held_out)} held out, {photos.too_small} too small")
-    judged = held_out_crops(photos.held_out, side, recipe.crops_per_photo, list(recipe.degradation))
-
-    def crops(n: int) -> Crops:
-        return Crops(
-            photos.train,
-            side,
-            recipe.crops,
-            length=n,
-            seed=recipe.seed,
-            shares=recipe.degradation,
-            margin=recipe.margin,
-        )
-
+    material = read_material(recipe, photos, on_line)
     if (tokeniser.latent_std == 1).all():  # converted, not trained by us: nobody has measured it
-        tokeniser.latent_std.copy_(latent_std(tokeniser, crops(STD_CROPS)))
+        tokeniser.latent_std.copy_(latent_std(tokeniser, material.crops(STD_CROPS)))
     torch.manual_seed(recipe.seed)
     model = _start(recipe, on_line)
     chosen = run(
         recipe,
         AlignVarLesson(model, tokeniser, recipe),
-        crops,
-        lambda one: judge(cast(AlignVar, one), tokeniser, judged, recipe.loss),
+        material.crops,
+        lambda one: judge(cast(AlignVar, one), tokeniser, material.judged, recipe.loss),
         out,
         choose_by="ce",
         higher_is_better=False,
@@ -116,10 +102,10 @@ def train_alignvar(
         on_line=on_line,
     )
     best = cast(AlignVar, chosen)
-    held_out = measure_tiles(best, tokeniser.cpu(), judged)
+    held_out = measure_tiles(best, tokeniser.cpu(), material.judged)
     facts: dict[str, Any] = {
         "recipe": recipe.model_dump(mode="json"),
-        "photos": len(photos.train),
+        "photos": len(material.photos.train),
         "held_out": {preset: {name: asdict(one) for name, one in row.items()} for preset, row in held_out.items()},
     }
     save(best, tokeniser, out / MODEL, facts=facts)

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from beholder.alignvar.adversary import Discriminator, fooling_loss, hinge_loss
 from beholder.alignvar.codebook import EmaCodebook
-from beholder.alignvar.crops import Crops, Judged, Photos, held_out_crops, read_photos
+from beholder.alignvar.crops import Crops, Judged, Photos
 from beholder.alignvar.degrade import enlarge, shrink
 from beholder.alignvar.folder import save_tokeniser
 from beholder.alignvar.gate import Gate, measure, tokeniser_gate
 from beholder.alignvar.learn import Lesson, Numbers, run
+from beholder.alignvar.material import read_material
 from beholder.alignvar.recipe import TokeniserRecipe
 from beholder.alignvar.tokeniser import Tokeniser, TokeniserOutput
 from beholder.training.run_folder import MODEL, claim
@@ -100,28 +101,13 @@ def train_tokeniser(
     """
     torch.set_num_threads(recipe.threads)
     claim(out, recipe.model_dump(mode="json"))
-    side = recipe.model.tokeniser.tile
-    photos = read_photos(recipe.photos, side) if photos is None else photos
-    on_line(f"{len(photos.train)} photos to learn from, {len(photos.held_out)} held out, {photos.too_small} too small")
-    judged = held_out_crops(photos.held_out, side, recipe.crops_per_photo, list(recipe.degradation))
-
-    def crops(n: int) -> Crops:
-        return Crops(
-            photos.train,
-            side,
-            recipe.crops,
-            length=n,
-            seed=recipe.seed,
-            shares=recipe.degradation,
-            margin=recipe.margin,
-        )
-
+    material = read_material(recipe, photos, on_line)
     torch.manual_seed(recipe.seed)
     chosen = run(
         recipe,
         TokeniserLesson(recipe),
-        crops,
-        lambda model: judge(cast(Tokeniser, model), judged),
+        material.crops,
+        lambda model: judge(cast(Tokeniser, model), material.judged),
         out,
         choose_by="psnr",
         higher_is_better=True,
@@ -129,8 +115,9 @@ def train_tokeniser(
         on_line=on_line,
     )
     tokeniser = cast(Tokeniser, chosen)
-    tokeniser.latent_std.copy_(latent_std(tokeniser, crops(STD_CROPS)))
-    hr, lr = judged.hr, shrink(judged.hr.float() / 255)
+    tokeniser.latent_std.copy_(latent_std(tokeniser, material.crops(STD_CROPS)))
+    hr = material.judged.hr
+    lr = shrink(hr.float() / 255)
     gate = tokeniser_gate(measure(reconstruct(tokeniser, hr, lr), hr), measure(enlarge(lr), hr))
     save_tokeniser(tokeniser, out / MODEL)
     gate.write(out / GATE_FILE)

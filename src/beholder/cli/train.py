@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from beholder.cli.train_alignvar import alignvar, alignvar_tokenizer
+from beholder.cli.train_alignvar import alignvar, alignvar_decoder, alignvar_tokenizer
 from beholder.cli.train_tatar import tatar_grpo, tatar_sft
 from beholder.cli.train_uniqa import uniqa
 from beholder.data.columns import Split
@@ -32,6 +32,7 @@ app.command("tatar-sft")(tatar_sft)
 app.command("tatar-grpo")(tatar_grpo)
 app.command("alignvar-tokenizer")(alignvar_tokenizer)
 app.command("alignvar")(alignvar)
+app.command("alignvar-decoder")(alignvar_decoder)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, e.g. recipes/mini/cpu.yaml.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the run; a stopped run in it goes on.")]

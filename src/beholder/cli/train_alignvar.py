@@ -1,4 +1,4 @@
-"""`beholder train alignvar-tokenizer` and `beholder train alignvar`: super-resolution from photos."""
+"""`beholder train alignvar-tokenizer`, `alignvar` and `alignvar-decoder`: super-resolution from photos."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from beholder.alignvar.recipe import AlignVarRecipe, TokeniserRecipe
-from beholder.alignvar.train import NUMBERS_FILE, train_alignvar
+from beholder.alignvar.recipe import AlignVarRecipe, DecoderRecipe, TokeniserRecipe
+from beholder.alignvar.train import NUMBERS_FILE, Trained, train_alignvar
+from beholder.alignvar.train_decoder import train_decoder
 from beholder.alignvar.train_tokeniser import GATE_FILE, train_tokeniser
 from beholder.training.recipe import read_recipe
 
@@ -39,6 +40,20 @@ def alignvar(recipe_file: RecipeFile, out: Out = None, max_minutes: MaxMinutes =
     console = Console(highlight=False, markup=False, stderr=True)
     folder = out or Path("runs/alignvar") / recipe.name
     trained = train_alignvar(recipe, folder, max_minutes=max_minutes, on_line=lambda line: _say(console, line))
+    _say_numbers(console, trained, folder)
+    _say(console, f"Next: beholder train alignvar-decoder RECIPE, with trained: {trained.folder}")
+
+
+def alignvar_decoder(recipe_file: RecipeFile, out: Out = None, max_minutes: MaxMinutes = None) -> None:
+    """Train the decoder on what the transformer predicts."""
+    recipe = read_recipe(recipe_file, DecoderRecipe, "recipes/alignvar/decoder-nano.yaml")
+    console = Console(highlight=False, markup=False, stderr=True)
+    folder = out or Path("runs/alignvar") / recipe.name
+    trained = train_decoder(recipe, folder, max_minutes=max_minutes, on_line=lambda line: _say(console, line))
+    _say_numbers(console, trained, folder)
+
+
+def _say_numbers(console: Console, trained: Trained, folder: Path) -> None:
     for preset, row in trained.held_out.items():
         for name, numbers in row.items():
             _say(console, f"{preset}, {name}: {numbers}")

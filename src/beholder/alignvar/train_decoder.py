@@ -1,0 +1,109 @@
+"""Training of the decoder on predicted codes: the last of three stages, ours, not the paper's.
+
+The tokeniser's decoder has only seen true codes. Predicted ones are wrong in places, and expected ones are blurred; in
+this stage the decoder learns what to make of them, with transformer, codes and Φ as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from beholder.alignvar.config import AlignVarConfig
+from beholder.alignvar.crops import Judged, Photos
+from beholder.alignvar.decode import decoded_latent, upscale_tiles
+from beholder.alignvar.folder import load, save
+from beholder.alignvar.gate import measure
+from beholder.alignvar.learn import Lesson, Numbers, run
+from beholder.alignvar.material import read_material
+from beholder.alignvar.recipe import DecoderRecipe
+from beholder.alignvar.tokeniser import Tokeniser
+from beholder.alignvar.train import JUDGE_BATCH, NUMBERS_FILE, Trained, measure_tiles
+from beholder.alignvar.train_tokeniser import image_loss, to_signed
+from beholder.alignvar.transformer import AlignVar
+from beholder.errors import UserError
+from beholder.language.rows import write_whole
+from beholder.training.run_folder import MODEL, claim
+
+
+class DecoderLesson(Lesson):
+    """A tokeniser of which the decoder alone learns, and, frozen, the transformer that predicts its codes."""
+
+    def __init__(self, tokeniser: Tokeniser, transformer: AlignVar, recipe: DecoderRecipe) -> None:
+        tokeniser.requires_grad_(False)
+        tokeniser.decoder.requires_grad_(True)
+        super().__init__(tokeniser, recipe.ema)
+        self.transformer = transformer.eval().requires_grad_(False)
+
+    def forward(self, hr: Tensor, lr: Tensor) -> dict[str, Tensor]:
+        """`hr` uint8 [B, 3, 4h, 4w], `lr` float32 [B, 3, h, w] in [0, 1] -> `loss`."""
+        tokeniser = cast(Tokeniser, self.model)
+        fhat = decoded_latent(self.transformer, tokeniser, lr, self.transformer.config.decode).clone()
+        return {"loss": image_loss(tokeniser.decode(fhat, lr).float(), to_signed(hr))}
+
+    def train(self, mode: bool = True) -> DecoderLesson:
+        """The transformer stays as it is."""
+        super().train(mode)
+        self.transformer.eval()
+        return self
+
+
+def train_decoder(
+    recipe: DecoderRecipe,
+    out: Path,
+    *,
+    photos: Photos | None = None,
+    max_minutes: float | None = None,
+    on_line: Callable[[str], None] = lambda _: None,
+) -> Trained:
+    """The whole run: the model with its new decoder is left in `out/model`. A stopped run goes on.
+
+    `photos`: those of the recipe, if they are in memory already. Raises UserError for everything that is wrong with
+    recipe, model, photos or `out` before the first step.
+    """
+    torch.set_num_threads(recipe.threads)
+    start = load(recipe.trained)
+    _check(recipe, start.config)
+    claim(out, {**recipe.model_dump(mode="json"), "of": start.sha})
+    material = read_material(recipe, photos, on_line)
+    torch.manual_seed(recipe.seed)
+    chosen = run(
+        recipe,
+        DecoderLesson(start.tokeniser, start.model, recipe),
+        material.crops,
+        lambda one: judge(start.model, cast(Tokeniser, one), material.judged),
+        out,
+        choose_by="gmsd",
+        higher_is_better=False,
+        max_minutes=max_minutes,
+        on_line=on_line,
+    )
+    tokeniser = cast(Tokeniser, chosen)
+    held_out = measure_tiles(start.model.cpu(), tokeniser, material.judged)
+    numbers = {preset: {name: asdict(one) for name, one in row.items()} for preset, row in held_out.items()}
+    facts = {**start.facts, "decoder": recipe.model_dump(mode="json"), "held_out": numbers}
+    save(start.model, tokeniser, out / MODEL, facts=facts)
+    write_whole(out / NUMBERS_FILE, json.dumps(numbers, indent=2) + "\n")
+    return Trained(out / MODEL, held_out)
+
+
+def judge(model: AlignVar, tokeniser: Tokeniser, judged: Judged) -> Numbers:
+    """How near decoded tiles are, each held-out crop under one preset, by turns."""
+    device, lr = next(model.parameters()).device, judged.by_turns()
+    decoded = [
+        upscale_tiles(model, tokeniser, small.to(device), model.config.decode).cpu()
+        for small in torch.split(lr, JUDGE_BATCH)
+    ]
+    near = measure(torch.cat(decoded), judged.hr, lr)
+    return {"psnr": near.psnr, "gmsd": near.gmsd, "high_frequency": near.high_frequency}
+
+
+def _check(recipe: DecoderRecipe, found: AlignVarConfig) -> None:
+    if found.tokeniser != recipe.model.tokeniser:
+        raise UserError(f"{recipe.trained} holds {found.name}, which is not of size: {recipe.size}")
