@@ -173,3 +173,16 @@ def test_a_terminal_gets_a_bar() -> None:
     with show_progress(stream) as on_progress:
         on_progress(Progress(0, 2, 0, 5, 10, None))
     assert "0 of 2, tile 5 of 10" in stream.getvalue()
+
+
+def test_half_precision_is_told_in_the_result_and_refused_where_it_is_slower(
+    photos: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["upscale", "photos/a.png", "-o", "half.png", "--model", str(model), "--half"]
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert main(arguments) == 1
+    assert "--half: cpu computes 16 bits slower than 32, or not at all" in capsys.readouterr().err
+    assert not Path("half.png").exists()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert main(arguments) == 0
+    assert '"precision": "bfloat16"' in Image.open("half.png").info["beholder"]

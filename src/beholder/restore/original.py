@@ -84,6 +84,17 @@ def read_original(path: str, *, max_pixels: int) -> Original:
     return _original(image, pixels, notes)
 
 
+def from_image(image: Image.Image) -> Original:
+    """A Pillow image as a picture file of its mode would be read; it stays as it is.
+
+    Raises `ImageError` for a mode that is not enlarged.
+    """
+    copied = image.copy()
+    if exif := image.getexif():
+        copied.info["exif"] = exif.tobytes()
+    return _original(copied, None, [])
+
+
 def _original(image: Image.Image, pixels: Pixels | None, notes: list[str | None]) -> Original:
     orientation, orientation_note = orientation_of(image)
     icc = image.info.get("icc_profile") or None

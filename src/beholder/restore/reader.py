@@ -58,12 +58,14 @@ class Reader:
         if isinstance(answer, ImageError):
             raise answer
         original, exif_bytes = answer
-        return replace(original, exif=_exif(exif_bytes))
+        whole: Original = replace(original, exif=_exif(exif_bytes))
+        return whole
 
     def _start(self) -> None:
         context: Any = multiprocessing.get_context("spawn")  # torch has threads of its own, which no fork survives
-        self._is_ready = False
-        self._pipe, theirs = context.Pipe()
+        self._is_ready: bool = False
+        ours, theirs = context.Pipe()
+        self._pipe: Connection = ours
         self._process = context.Process(target=_work, args=(theirs, self._max_pixels), daemon=True)
         with no_main_module(), no_interrupt():
             self._process.start()

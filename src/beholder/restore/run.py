@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from beholder import __version__
 from beholder.errors import UserError
@@ -16,10 +15,11 @@ from beholder.restore.enlarge import AlphaChoice, Method
 from beholder.restore.finish import ColourFix
 from beholder.restore.names import plan_outputs
 from beholder.restore.one import enlarge_file
+from beholder.restore.options import Decode, Options
 from beholder.restore.reader import Reader
 from beholder.restore.rows import Row, Run
 from beholder.restore.tiles import FACTOR
-from beholder.restore.upscaler import Decode, Upscaler, check_decode, load_upscaler
+from beholder.restore.upscaler import Upscaler, load_upscaler
 
 Inputs = str | Path | Sequence[str | Path]
 """Files, folders, globs, `-` for a list on stdin, CSV or Parquet files with a path column."""
@@ -29,9 +29,6 @@ DEFAULT_MAX_PIXELS = 16_000_000
 
 DEFAULT_TIMEOUT_S = 60.0
 """For reading one picture; enlarging it takes as long as it takes."""
-
-SCALES = (1.0, 8.0)
-"""Smallest and largest `scale`."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +69,7 @@ def upscale(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     device: str = "cpu",
+    half: bool = False,
     on_progress: OnProgress = lambda progress: None,
 ) -> Run:
     """Enlarge pictures by a model of super-resolution; one row per picture, in the order of the inputs.
@@ -86,34 +84,22 @@ def upscale(
     apart at most, in input pixels (None: three quarters of the model's own tile, the most that it can be). `decode` is
     `greedy`, `sample`, `soft` or `mixed` (None: the model's own); `seed` goes with `sample`. `name` is a template such
     as `{stem}_x{scale}.png`, whose ending chooses the format. A picture that takes longer than `timeout_s` to read gets
-    status `timeout`, one that brings its decoder down `crashed`. `model` may also be what `load_upscaler` gives. The
-    same picture, model, settings and device give the same bytes.
+    status `timeout`, one that brings its decoder down `crashed`. `half` has the model computed in 16 bits,
+    where the device helps. `model` may also be an `Upscaler`, whose device and precision are its own. The same picture,
+    model, settings and device give the same bytes.
 
     Raises `UserError` (a ValueError) for anything that a person can put right and that concerns the whole run: nothing
     to enlarge, an unknown model, an option out of its range, an `out` that can't be written, no room left.
     """
-    _check_numbers(scale, fidelity, batch_size, max_pixels, timeout_s)
-    _check_word("--colour-fix", colour_fix, get_args(ColourFix))
-    _check_word("--alpha", alpha, get_args(AlphaChoice))
+    options = Options(scale, tile, batch_size, fidelity, colour_fix, decode, seed, alpha)
+    _check_numbers(max_pixels, timeout_s)
     several = [inputs] if isinstance(inputs, str | Path) else inputs
     jobs = plan_outputs(list(map(str, several)), Path(out), template=name, scale=scale, recursive=recursive)
     _check_writable(Path(out))
     with Reader(max_pixels=max_pixels, timeout_s=timeout_s) as reader:
-        upscaler = model if isinstance(model, Upscaler) else load_upscaler(model, device=device)
-        chosen = check_decode(decode or upscaler.decode)
-        if seed is not None and chosen != "sample":
-            raise UserError(
-                f"--seed {seed} says nothing to --decode {chosen}, which draws nothing; it goes with sample"
-            )
-        method = Method(
-            tile=upscaler.tile,
-            spacing=_spacing(upscaler.tile, tile),
-            batch_size=batch_size or upscaler.batch_size,
-            scale=scale,
-            fidelity=upscaler.fidelity if fidelity is None else fidelity,
-            colour_fix=colour_fix,
-            alpha=alpha,
-        )
+        upscaler = model if isinstance(model, Upscaler) else load_upscaler(model, device=device, half=half)
+        method, tile_model = options.method(upscaler), options.tile_model(upscaler)
+        text = {"beholder": _origin(upscaler, method, options)}
         rows: list[Row] = []
 
         def tell(tiles_done: int, tiles_total: int, row: Row | None = None) -> None:
@@ -126,27 +112,22 @@ def upscale(
             if job.out.is_file() and not overwrite:
                 row = Row(job.path, job.out, "skipped")
             else:
-                row = enlarge_file(
-                    job,
-                    reader,
-                    lambda tiles: upscaler.run(tiles, chosen, seed or 0),
-                    method,
-                    text={"beholder": _origin(upscaler, method, chosen, seed or 0)},
-                    on_tiles=tell,
-                )
+                row = enlarge_file(job, reader, tile_model, method, text=text, on_tiles=tell)
             rows.append(row)
             tell(0, 0, row)
     return Run(tuple(rows), time.monotonic() - start_s, upscaler.device, upscaler.name)
 
 
-def _origin(upscaler: Upscaler, method: Method, decode: Decode, seed: int) -> str:
+def _origin(upscaler: Upscaler, method: Method, options: Options) -> str:
     """What a result was made with, as JSON; it stands in the PNG."""
-    drawn = {"seed": seed} if decode == "sample" else {}
+    decode = options.decode_of(upscaler)
+    drawn = {"seed": options.seed or 0} if decode == "sample" else {}
     return json.dumps(
         {
             "version": __version__,
             "model": upscaler.name,
             "weights_sha256": upscaler.sha256,
+            "precision": upscaler.precision,
             "scale": method.scale,
             "decode": decode,
             "fidelity": method.fidelity,
@@ -158,38 +139,11 @@ def _origin(upscaler: Upscaler, method: Method, decode: Decode, seed: int) -> st
     )
 
 
-def _spacing(tile: int, wanted: int | None) -> int:
-    """How far tiles lie apart: a quarter of them overlaps at least."""
-    most = 3 * tile // 4
-    if wanted is None:
-        return most
-    if not 1 <= wanted <= most:
-        raise UserError(
-            f"--tile {wanted}: this model's tile has {tile} input pixels, so they can lie 1 to {most} apart. "
-            "Try: --tile auto"
-        )
-    return wanted
-
-
-def _check_numbers(
-    scale: float, fidelity: float | None, batch_size: int | None, max_pixels: int, timeout_s: float
-) -> None:
-    low, high = SCALES
-    if not low <= scale <= high:
-        raise UserError(f"--scale {scale:g}: allowed are {low:g} to {high:g}; the model itself makes it {FACTOR}")
-    if fidelity is not None and not 0 <= fidelity <= 1:
-        raise UserError(f"--fidelity {fidelity:g}: allowed are 0 (the model's own picture) to 1 (closest to the input)")
-    if batch_size is not None and batch_size < 1:
-        raise UserError(f"--batch-size {batch_size}: allowed are numbers from 1")
+def _check_numbers(max_pixels: int, timeout_s: float) -> None:
     if max_pixels < 1:
         raise UserError(f"--max-pixels {max_pixels}: allowed are numbers from 1")
     if not timeout_s > 0:
         raise UserError(f"--timeout {timeout_s:g}: allowed are seconds above 0")
-
-
-def _check_word(option: str, word: str, allowed: tuple[str, ...]) -> None:
-    if word not in allowed:
-        raise UserError(f"{option} {word}: allowed are {', '.join(allowed)}")
 
 
 def _check_writable(out: Path) -> None:

@@ -6,12 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beholder.errors import UserError
+from beholder.restore.enlarge import AlphaChoice
+from beholder.restore.finish import ColourFix
+from beholder.restore.in_memory import Picture, enlarge_picture
+from beholder.restore.options import Decode, Options
+from beholder.restore.tiles import FACTOR
 from beholder.scoring.table import folder_name
 
 if TYPE_CHECKING:
@@ -24,9 +29,8 @@ EMBEDDED = {"alignvar-nano": WEIGHTS / "alignvar-nano"}
 
 CONFIG_FILE = "config.json"
 
-Decode = Literal["greedy", "sample", "soft", "mixed"]
-"""How tokens become codes: the most probable one, a drawn one, the expected one, or `soft` with `greedy` at the last
-scale."""
+NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
+"""Instructions without which a CPU computes bfloat16 more slowly than float32."""
 
 CPU_BATCH = 8
 GPU_BATCH = 64
@@ -34,7 +38,11 @@ GPU_BATCH = 64
 
 @dataclass(frozen=True)
 class Upscaler:
-    """A model that makes tiles four times as large, and how it is used where nothing else is asked for."""
+    """A model that makes tiles four times as large, and how it is used where nothing else is asked for.
+
+    >>> upscaler = Upscaler.from_pretrained("alignvar-nano")  # doctest: +SKIP
+    >>> large = upscaler(Image.open("cat.jpg"))  # doctest: +SKIP
+    """
 
     name: str
     sha256: str
@@ -49,12 +57,47 @@ class Upscaler:
     """Tiles at once."""
     run: Callable[[NDArray[np.float32], Decode, int], NDArray[np.float32]]
     """`(tiles, decode, seed) -> tiles`, as `tiles.TileModel` has them."""
+    precision: str = "float32"
+    """Of most of its arithmetic, by torch's name."""
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path | None = None, *, device: str = "cpu", half: bool = False) -> Upscaler:
+        """`load_upscaler`, by the name that such functions have elsewhere."""
+        return load_upscaler(model, device=device, half=half)
+
+    def __call__(
+        self,
+        picture: Picture,
+        *,
+        scale: float = FACTOR,
+        fidelity: float | None = None,
+        colour_fix: ColourFix = "lowband",
+        decode: Decode | None = None,
+        seed: int | None = None,
+        alpha: AlphaChoice = "bicubic",
+        tile: int | None = None,
+        batch_size: int | None = None,
+    ) -> Picture:
+        """One picture enlarged, as `beholder.upscale` does it, and given back as what it came as.
+
+        A Pillow image keeps depth, transparency, profile and EXIF; one that is neither grey nor RGB becomes RGB. An
+        array is (height, width) or (height, width, channels), a tensor (channels, height, width) or (pictures,
+        channels, height, width), of 1 to 4 channels: grey or RGB, each with or without transparency. Their values are
+        uint8, uint16, or floating point in [0, 1], which is worked on in 16 bits; white is the largest value of the
+        type. Options are those of `beholder.upscale`.
+
+        Raises `UserError` (a ValueError) for anything else, and for sides under 16 pixels.
+        """
+        options = Options(scale, tile, batch_size, fidelity, colour_fix, decode, seed, alpha)
+        return enlarge_picture(picture, self, options)
 
 
-def load_upscaler(model: str | Path | None = None, *, device: str = "cpu") -> Upscaler:
+def load_upscaler(model: str | Path | None = None, *, device: str = "cpu", half: bool = False) -> Upscaler:
     """A model by name or from a folder. `device` is one of torch's: `cpu`, `cuda`, `cuda:1`, `mps`.
 
-    Raises `UserError` where there is no such model, its folder is damaged, or the device is not there.
+    `half` has it computed in 16 bits, the kind that the device is made for; what must not, such as the sum of codes,
+    stays in 32. Raises `UserError` where there is no such model, its folder is damaged, or the device is not there or
+    gains nothing from `half`.
     """
     folder = _folder(model)
     import torch  # only now: it takes seconds
@@ -63,11 +106,12 @@ def load_upscaler(model: str | Path | None = None, *, device: str = "cpu") -> Up
     from beholder.alignvar.folder import load
 
     chosen = _device(device)
+    precision = _half_type(chosen) if half else torch.float32
     loaded = load(folder, chosen)
 
     def run(tiles: NDArray[np.float32], decode: Decode, seed: int) -> NDArray[np.float32]:
         lr = torch.from_numpy(np.ascontiguousarray(tiles.transpose(0, 3, 1, 2))).to(chosen)
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(chosen.type, precision, enabled=half):
             large = in_halves(
                 lambda part: upscale_tiles(loaded.model, loaded.tokeniser, part, decode=decode, seed=seed), lr
             )
@@ -82,6 +126,7 @@ def load_upscaler(model: str | Path | None = None, *, device: str = "cpu") -> Up
         device=str(chosen),
         batch_size=CPU_BATCH if chosen.type == "cpu" else GPU_BATCH,
         run=run,
+        precision=str(precision).removeprefix("torch."),
     )
 
 
@@ -100,13 +145,6 @@ def in_halves(run: Callable[[torch.Tensor], torch.Tensor], tiles: torch.Tensor) 
     torch.cuda.empty_cache()
     half = len(tiles) // 2
     return torch.cat([in_halves(run, tiles[:half]), in_halves(run, tiles[half:])])
-
-
-def check_decode(decode: str) -> Decode:
-    """`decode` as one of `Decode`. Raises `UserError` for another word."""
-    if decode in get_args(Decode):
-        return cast(Decode, decode)
-    raise UserError(f"--decode {decode}: allowed are {', '.join(get_args(Decode))}")
 
 
 def _folder(model: str | Path | None) -> Path:
@@ -134,3 +172,21 @@ def _device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise UserError(f"--device {name}: {reason}. Try: --device cpu") from None
     return device
+
+
+def _half_type(device: torch.device) -> torch.dtype:
+    """The 16-bit type that a device computes fast. Raises `UserError` where it has none."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "mps":
+        return torch.float16
+    capabilities: dict[str, object] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # older versions of torch can't tell
+    if device.type == "cpu" and any(capabilities.get(name) for name in NATIVE_BFLOAT16):
+        return torch.bfloat16
+    raise UserError(
+        f"--half: {device} computes 16 bits slower than 32, or not at all. Leave it out, or use --device cuda"
+    )
