@@ -161,7 +161,7 @@ def measure_model(model: AlignVar, tokeniser: Tokeniser, judged: Judged, per_pho
     decodings: tuple[Decoding, ...] = tuple(dict.fromkeys((GREEDY, model.config.decode)))
     found: Measured = {}
     for preset, lrs in judged.lr.items():
-        for lr, hr in zip(lrs.split(per_photo), judged.hr.split(per_photo), strict=True):
+        for lr, hr in zip(torch.split(lrs, per_photo), torch.split(judged.hr, per_photo), strict=True):
             with torch.no_grad():
                 loss = training_loss(model, tokeniser, lr, hr.float() / 255, JUDGED_BY)
             _keep(found, preset, {"ce": loss.ce.item(), "hcc": loss.hcc.item()})
@@ -174,7 +174,7 @@ def measure_beside(tokeniser: Tokeniser, judged: Judged, per_photo: int) -> dict
     """Photos through true codes, and enlarged: `PRESET/MEASURE` -> a number per held-out photo."""
     found: dict[str, Measured] = {CEILING: {}, BICUBIC: {}}
     for preset, lrs in judged.lr.items():
-        for lr, hr in zip(lrs.split(per_photo), judged.hr.split(per_photo), strict=True):
+        for lr, hr in zip(torch.split(lrs, per_photo), torch.split(judged.hr, per_photo), strict=True):
             _keep(found[CEILING], preset, _numbers(reconstruct(tokeniser, hr, lr), hr))
             _keep(found[BICUBIC], preset, _numbers(enlarge(lr), hr))
     return found
