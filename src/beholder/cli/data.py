@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from beholder.cli.data_caption import caption, convert_captions
+from beholder.cli.data_crops import crops
 from beholder.cli.data_purify import purify
 from beholder.cli.data_rationales import rationales
 from beholder.data.catalogue import CATALOGUE, DataSet, import_set
@@ -34,6 +35,7 @@ app.command("caption")(caption)
 app.command("purify")(purify)
 app.command("convert-captions")(convert_captions)
 app.command("rationales")(rationales)
+app.command("crops")(crops)
 
 Format = Literal["csv", "parquet"]
 Root = Annotated[Path, typer.Argument(metavar="ROOT", help="Folder the set was unpacked in.", exists=True)]
