@@ -28,8 +28,8 @@ from beholder.scoring.table import DEFAULT, resolve
 
 TIMEOUT_S = 5.0
 """Time limit of a picture."""
-ROWS = 1500
-"""Of the runs that are killed: hard links to a few pictures, three shards."""
+ROWS = 5000
+"""Of the runs that are killed: hard links to a few pictures, ten shards."""
 DISC_MB = 0.5
 
 PARTS = ("score", "upscale", "serve", "kill", "disc", "read-only", "twice", "names", "checkpoints")
