@@ -62,6 +62,7 @@ BODY_SCHEMA = {
                 "schema": {
                     "type": "object",
                     "required": ["pictures"],
+                    "additionalProperties": False,
                     "properties": {
                         "pictures": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
                     },
