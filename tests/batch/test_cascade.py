@@ -13,6 +13,7 @@ from tiny_model import write_tiny_checkpoint
 import beholder
 from beholder.batch.agreement import agreement
 from beholder.batch.cascade import Cascade, CascadeRun, parse_audit, parse_band, score_cascade
+from beholder.batch.cascade_retry import retry_cascade
 from beholder.batch.files import read_rows
 from beholder.batch.merge import merge
 from beholder.batch.picks import SCHEMA_OF_BOTH
@@ -193,8 +194,43 @@ def test_a_cascade_that_makes_no_sense_is_refused(run: Run, tiny: Path, folder: 
     run()
     with pytest.raises(UserError, match="exists already"):
         run()
-    with pytest.raises(UserError, match="has scores of slow and tiny, as --cascade leaves them"):
-        merge([tmp_path / "scores.parquet"] * 2, tmp_path / "all.parquet")
+
+
+def test_slices_of_a_cascade_are_merged_as_one(run: Run, folder: Path, tiny: Path, tmp_path: Path) -> None:
+    slices = [run(out=tmp_path / f"{i}.parquet", shard=f"{i}/2").path for i in (1, 2)]
+    assert merge(slices, tmp_path / "all.jsonl") == 41
+    assert found(read_rows(tmp_path / "all.jsonl", SCHEMA_OF_BOTH)) == found(run().table)
+    plain = tmp_path / "plain.csv"
+    beholder.score(folder, model=tiny, task="quality", workers=1, out=plain, shard="2/2")
+    with pytest.raises(UserError, match=r"made with kind = one model, .* with a cascade of two models"):
+        merge([slices[0], plain], tmp_path / "more.parquet")
+    third = write_tiny_checkpoint(tmp_path / "third", seed=5, name="third")
+    other = run(cascade=Cascade(str(third), (0, 100), 0.0), out=tmp_path / "other.parquet", shard="2/2").path
+    with pytest.raises(UserError, match=r"made with slow model = third .* with slow"):
+        merge([slices[0], other], tmp_path / "more.parquet")
+
+
+def test_retry_scores_what_either_model_failed_on_and_keeps_the_rest(
+    run: Run, folder: Path, tiny: Path, slow: Path, band: tuple[float, float], tmp_path: Path
+) -> None:
+    mine, original = tmp_path / "mine", folder.resolve() / "12.jpg"
+    shutil.copytree(folder, mine)
+    (mine / "11.jpg").write_bytes(b"")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        before = run(Path("mine")).table
+        assert before["status"].to_pylist().count("ok") == 39
+        shutil.copy(original, "mine/11.jpg")
+        cascade = Cascade(str(slow), band, 0.3)
+        options = {"model": tiny, "task": "quality", "workers": 1, "out": tmp_path / "scores.parquet"}
+        again = retry_cascade(cascade=cascade, **options)  # type: ignore[arg-type]
+        fresh = run(Path("mine"), out=tmp_path / "fresh.parquet")
+    assert (again.summary.n_scored, again.summary.counts) == (2, {"ok": 40, "unreadable": 1})
+    assert found(again.table) == found(fresh.table)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fresh.parquet", "mine", "scores.parquet"]
+    assert retry_cascade([mine / "00.jpg"], cascade=cascade, **options).summary.n_scored == 0  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="does not exist, so nothing in it has failed"):
+        retry_cascade(cascade=cascade, **{**options, "out": tmp_path / "no.csv"})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["60-40", "40", "a-b", "40-101", "-1-5", ""])
@@ -232,5 +268,6 @@ def test_the_command_says_who_scored_and_how_far_they_agree(
     assert "audit of tiny by slow, aesthetics: " in said
     assert main(["score", str(folder), "--band", "1-2"]) == 1
     assert "--band and --audit say what --cascade is to do" in capsys.readouterr().err
-    assert main([*command, "-o", str(out), "--retry-failed"]) == 1
-    assert "--retry-failed is for the scores of one model" in capsys.readouterr().err
+    assert main([*command, "-o", str(out), "--retry-failed", "--resume"]) == 1
+    assert "--retry-failed is about a finished file: leave out --resume" in capsys.readouterr().err
+    assert main([*command, "-o", str(out), "--retry-failed", "--max-bad", "1"]) == 0

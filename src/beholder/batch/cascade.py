@@ -21,7 +21,7 @@ from beholder.batch.files import check_suffix, read_rows, remove_leftovers, repl
 from beholder.batch.lock import locked
 from beholder.batch.machines import out_of_slice, parse_slice
 from beholder.batch.picks import SCHEMA_OF_BOTH, joined, pick
-from beholder.batch.plan import has_plan, parts_folder
+from beholder.batch.plan import cascade_folder, has_plan, parts_folder
 from beholder.batch.rows import path_from_text
 from beholder.batch.run import Inputs, score
 from beholder.batch.sort import SortKey, check_sort, sorted_rows
@@ -156,9 +156,9 @@ def score_cascade(
     fast, slow_model = resolve(model).card(), resolve(cascade.model, asked)
     slow = slow_model.card()
     _check_pair(fast, slow, task)
-    folder = out.with_name(out.name + ".cascade")
+    folder = cascade_folder(out)
     if resume and out.exists() and not folder.exists():
-        return _finished(out, fast, slow)
+        return finished_cascade(out, fast, slow)
     files = folder / "fast.parquet", folder / "slow.parquet"
     _start(folder, out, cascade, resume=resume, overwrite=overwrite)
     try:
@@ -191,7 +191,7 @@ def score_cascade(
         write_rows(tables, out, SCHEMA_OF_BOTH)
         shutil.rmtree(folder)
         remove_leftovers(out)
-    return _run(out, first.summary, second.summary if second else None, fast, slow)
+    return run_of(out, first.summary, second.summary if second else None, fast, slow)
 
 
 def _check_pair(fast: Card, slow: Card, task: TaskChoice) -> None:
@@ -230,7 +230,8 @@ def _start(folder: Path, out: Path, cascade: Cascade, *, resume: bool, overwrite
         temporary.write_text(plan, encoding="utf-8")
 
 
-def _finished(out: Path, fast: Card, slow: Card) -> CascadeRun:
+def finished_cascade(out: Path, fast: Card, slow: Card) -> CascadeRun:
+    """What is told of a finished file. Raises `UserError` where it has scores of another model."""
     rows = read_rows(out, SCHEMA_OF_BOTH)
     allowed = {fast.weights_sha256: fast.name, slow.weights_sha256: slow.name}
     for name, sha256 in zip(rows["model"].to_pylist(), rows["weights_sha256"].to_pylist(), strict=True):
@@ -241,10 +242,11 @@ def _finished(out: Path, fast: Card, slow: Card) -> CascadeRun:
             )
     counts, failures = count_rows([rows])
     summary = Summary(counts, 0, 0.0, "", 0, fast.name, failures)
-    return _run(out, summary, None, fast, slow)
+    return run_of(out, summary, None, fast, slow)
 
 
-def _run(out: Path, summary: Summary, slow_summary: Summary | None, fast: Card, slow: Card) -> CascadeRun:
+def run_of(out: Path, summary: Summary, slow_summary: Summary | None, fast: Card, slow: Card) -> CascadeRun:
+    """What is told of the rows in `out`, after the runs of both models."""
     rows = read_rows(out, SCHEMA_OF_BOTH)
     picked = rows["picked"].fill_null("")
     in_audit = pc.match_substring(picked, "audit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -52,6 +53,22 @@ def read_rows(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
             f"{path} is not a table of scores: {error}. Expected the columns {', '.join(schema.names)}, "
             "as `beholder score -o` writes them"
         ) from error
+
+
+def column_names(path: Path) -> list[str]:
+    """Names of the columns of a file that `write_rows` wrote, read from its head. Raises `UserError` for another."""
+    check_suffix(path)
+    try:
+        if path.suffix.lower() == ".parquet":
+            import pyarrow.parquet as pq
+
+            names: list[str] = pq.read_schema(path).names
+            return names
+        with path.open(encoding="utf-8") as file:
+            head = file.readline()
+        return next(csv.reader([head]), []) if path.suffix.lower() == ".csv" else list(json.loads(head))
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is not a table of scores: {error}") from error
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""Several files of scores as one, if they are of one model, made in one way, and have no picture in common."""
+"""Several files of scores as one, if they are of one model or one cascade, made in one way, and have no picture in
+common."""
 
 from __future__ import annotations
 
@@ -6,14 +7,19 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from beholder.batch.files import check_suffix, read_rows, write_rows
-from beholder.batch.plan import has_plan, parts_folder
+from beholder.batch.files import check_suffix, column_names, read_rows, write_rows
+from beholder.batch.picks import SCHEMA_OF_BOTH
+from beholder.batch.plan import cascade_folder, has_plan, parts_folder
+from beholder.batch.rows import SCHEMA
 from beholder.errors import UserError
 from beholder.task import TASKS
 
 _SETTINGS = ("model", "weights_sha256", "preprocess")
+
+_KIND, _OF_TWO = "kind", "a cascade of two models"
 
 
 def merge(files: Sequence[Path], out: Path) -> int:
@@ -38,30 +44,55 @@ def merge(files: Sequence[Path], out: Path) -> int:
             if first != value:
                 raise UserError(
                     f"{file} was made with {name} = {value}, {where} with {first}: one file holds the scores of one "
-                    "model with one setting. Score one of them again, or keep them apart"
+                    "model, or of one cascade, with one setting. Score one of them again, or keep them apart"
                 )
-    write_rows(map(read_rows, files), out)
+    schema = SCHEMA_OF_BOTH if made[_KIND][0] == _OF_TWO else SCHEMA
+    write_rows((read_rows(file, schema) for file in files), out, schema)
     return len(seen)
 
 
 def _settings_of(file: Path, seen: dict[str, Path]) -> dict[str, str]:
-    """How the rows of `file` were made; its paths are added to `seen`. Raises `UserError` for one that is there."""
-    if has_plan(parts_folder(file)):
-        raise UserError(f"{file} is not finished: {parts_folder(file)} holds a run that was stopped. First --resume it")
+    """How the rows of `file` were made; its paths are added to `seen`. Raises `UserError` for one that is there.
+
+    What a file says nothing about is left out: one without a picked row does not tell the slow model of its cascade.
+    """
+    if has_plan(parts_folder(file)) or cascade_folder(file).exists():
+        left = parts_folder(file) if has_plan(parts_folder(file)) else cascade_folder(file)
+        raise UserError(f"{file} is not finished: {left} holds a run that was stopped. First --resume it")
     if not file.is_file():
         raise UserError(f"there is no file {file}. If it is still being written, wait until it is done")
-    rows = read_rows(file)
+    of_two = set(SCHEMA_OF_BOTH.names) - set(SCHEMA.names) <= set(column_names(file))
+    rows = read_rows(file, SCHEMA_OF_BOTH if of_two else SCHEMA)
     for path in rows["path"].to_pylist():
         if path in seen:
             raise UserError(f"{path!r} is in {seen[path]} and again in {file}; each picture may be there once")
         seen[path] = file
-    models = sorted(rows["model"].unique().to_pylist())
-    if len(models) > 1:
-        raise UserError(
-            f"{file} has scores of {' and '.join(models)}, as --cascade leaves them; such files can't be merged"
-        )
-    settings = {name: " and ".join(rows[name].unique().to_pylist()) for name in _SETTINGS if len(rows)}
+    settings = {_KIND: _OF_TWO if of_two else "one model"}
+    if of_two:
+        settings |= _models_of(rows, file)
+    elif len(rows):
+        settings |= {name: " and ".join(rows[name].unique().to_pylist()) for name in _SETTINGS}
     scored = rows.filter(pc.equal(rows["status"], "ok"))
     if len(scored):
         settings["tasks"] = " and ".join(task for task in TASKS if scored[task].null_count < len(scored))
     return settings
+
+
+def _models_of(rows: pa.Table, file: Path) -> dict[str, str]:
+    """The fast and the slow model of a cascade, as far as its rows tell.
+
+    A row that was not picked is the fast model's. A picked one is the slow model's, or the fast one's where the slow
+    one failed. Raises `UserError` where there are more than these two.
+    """
+    makers = rows.group_by(list(_SETTINGS)).aggregate([("picked", "count"), ("path", "count")]).to_pylist()
+    fast = [_name_of(maker) for maker in makers if maker["picked_count"] < maker["path_count"]]
+    slow = [_name_of(maker) for maker in makers if maker["picked_count"] == maker["path_count"]]
+    if len(fast) > 1 or len(slow) > 1:
+        raise UserError(f"{file} has scores of {' and '.join(sorted(fast + slow))}, and a cascade has two models")
+    if not fast:  # all were picked, and a slow model that failed each time would look the same
+        return {"models": slow[0]} if slow else {}
+    return {"fast model": fast[0]} | ({"slow model": slow[0]} if slow else {})
+
+
+def _name_of(maker: dict[str, str]) -> str:
+    return f"{maker['model']} ({maker['weights_sha256'][:12]}, {maker['preprocess']})"

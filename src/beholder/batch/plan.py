@@ -22,6 +22,7 @@ from beholder.task import Task
 VERSION = 2
 
 PARTS_SUFFIX = ".parts"
+CASCADE_SUFFIX = ".cascade"
 PLAN_FILE = "plan.json"
 LOCK_FILE = "lock"
 PATHS_FILE = "paths.nul"  # zero-terminated bytes, as `xargs -0` reads them: the only lossless list of file names
@@ -74,6 +75,11 @@ def shard_size(n_pictures: int) -> int:
 def parts_folder(out: Path) -> Path:
     """Where the parts of an unfinished run lie."""
     return out.with_name(out.name + PARTS_SUFFIX)
+
+
+def cascade_folder(out: Path) -> Path:
+    """Where both runs of an unfinished cascade lie."""
+    return out.with_name(out.name + CASCADE_SUFFIX)
 
 
 def part_file(parts: Path, number: int) -> Path:

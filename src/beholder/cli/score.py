@@ -199,10 +199,16 @@ def _score_cascade(
 
     if options["out"] is None:
         raise UserError("--cascade needs a file for its rows: give it with -o")
-    if retry_failed:
-        raise UserError("--retry-failed is for the scores of one model: leave out --cascade, or score again")
     picks = parse_band(band) if band else BAND, parse_audit(audit) if audit else AUDIT
-    run = score_cascade(paths, cascade=Cascade(slow, *picks), **options)
+    if retry_failed:
+        from beholder.batch.cascade_retry import retry_cascade
+
+        for name in ("resume", "overwrite", "shard"):
+            if options.pop(name):
+                raise UserError(f"--retry-failed is about a finished file: leave out --{name}")
+        run = retry_cascade(paths, cascade=Cascade(slow, *picks), **options)
+    else:
+        run = score_cascade(paths, cascade=Cascade(slow, *picks), **options)
     _print_end(run.summary, run.path, can_retry=False)
     if run.slow_summary is not None:
         typer.secho(str(run.slow_summary), bold=True, err=True)
