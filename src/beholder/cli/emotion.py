@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from beholder.batch.files import replacing
+from beholder.cli.emotion_files import convert, inspect
 from beholder.errors import UserError
 from beholder.tical.bundle import Bundle, read_bundle
 from beholder.tical.classifier import TicalClassifier
@@ -23,6 +24,8 @@ from beholder.tical.folder import load, save
 from beholder.tical.metrics import calibration_error, intervals, measure
 
 app = typer.Typer()
+app.command("inspect")(inspect)
+app.add_typer(convert, name="convert")
 
 _MIN_GROUPS = 10
 _TITLES = {"wa": "accuracy (WA)", "ua": "mean recall (UA)", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
