@@ -26,6 +26,12 @@ def test_the_recipe_has_the_rows_of_the_grid_and_each_can_be_laid_out() -> None:
             check(layout, pools, REWARDS[row.rewards])
 
 
+def test_the_recipe_keeps_the_rewards_that_its_stored_table_was_measured_with() -> None:
+    recipe = read_recipe(RECIPE, AblationRecipe, "")
+    rows = {row.rewards for row in recipe.rows.values() if row.rewards}
+    assert not any(recipe.grpo.model_copy(update={"rewards": name}).preset.require_reasons for name in rows)
+
+
 def test_a_row_with_unknown_rewards_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "recipe.yaml"
     file.write_text(RECIPE.read_text().replace("rewards: paper", "rewards: best"))

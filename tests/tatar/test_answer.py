@@ -68,6 +68,16 @@ def test_anything_else_is_a_failure_with_its_reason(text, reason):
     assert read(text).score is None
 
 
+@pytest.mark.parametrize(
+    "text", ["<answer>50</answer>", "<think> </think><answer>50</answer>", "Sharp.<answer>50</answer>"]
+)
+def test_a_score_without_reasons_is_a_failure_where_they_are_required(text):
+    assert read(text, require_reasons=True).failure == "no_think"
+    assert read(text).score == 50
+    assert read("<think>Sharp.</think><answer>50</answer>", require_reasons=True).score == 50
+    assert read(text, cut=True, require_reasons=True).failure == "truncated"
+
+
 def test_a_completion_that_was_cut_is_never_read():
     assert read("<answer>50</answer>", cut=True).failure == "truncated"
 

@@ -134,9 +134,13 @@ def test_options_that_rewards_do_not_read_are_refused(sets: list[dict[str, str]]
 
 
 def test_what_runs_is_said_with_its_options(sets: list[dict[str, str]]) -> None:
-    quality, aesthetics = describe(recipe("none", sets, gt_noise="mos_std", reference_queue=32))
+    quality, aesthetics, reasons = describe(recipe("none", sets, gt_noise="mos_std", reference_queue=32))
     assert quality == "quality: 1 x gaussian + 0.5 x format + 0.25 x length"
     assert aesthetics.endswith("against those of its data set and 32 of the steps before, by how far people agreed")
+    assert reasons == "reasons: required, an answer without any counts as unparsed"
+    assert describe(recipe("none", sets, rewards="paper"))[-1] == "reasons: optional"
+    for chosen in (True, False):
+        assert recipe("none", sets, rewards="paper", require_reasons=chosen).preset.require_reasons is chosen
 
 
 def test_the_schedule_asks_about_training_pictures_of_both_tasks_only(sets: list[dict[str, str]]) -> None:

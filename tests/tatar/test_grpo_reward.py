@@ -79,6 +79,20 @@ def test_a_completion_that_hit_the_limit_counts_as_unparsed() -> None:
     assert logged["quality/failed/truncated"] == 0.5
 
 
+@pytest.mark.parametrize("rewards", REWARDS)
+def test_a_score_without_reasons_counts_as_unparsed_under_our_rewards_alone(rewards: str) -> None:
+    logged: dict[str, float] = {}
+    totals = GatheredReward(REWARDS[rewards], [END], References(0), device=0)(
+        completions=[[{"content": write(50, think)}] for think in (None, "sharp " * 30)] * 2,
+        completion_ids=[[1, END]] * 4, task=["quality"] * 4, dataset=["q"] * 4, picture=["p", "p", "r", "r"],
+        target=[50.0] * 4, target_std=[None] * 4, log_metric=logged.__setitem__, trainer_state=STATE,
+    )  # fmt: skip
+    ours = rewards not in ("paper", "released_code")
+    assert logged["quality/failed/no_think"] == (0.5 if ours else 0)
+    assert (totals[0] == totals[1]) is not ours  # type: ignore[comparison-overlap]
+    assert totals[0] <= totals[1]  # type: ignore[operator]
+
+
 def completions_of(scores: dict[str, tuple[float, ...]]) -> list[Completion]:
     return [Completion("quality", "d", name, 50.0, s, 40, 45) for name, row in scores.items() for s in row]
 

@@ -25,7 +25,7 @@ from beholder.scoring.asked import Asked
 from beholder.scoring.engines import Checkpoint
 from beholder.scoring.model import Model
 from beholder.task import TASKS, ScoreRange
-from beholder.tatar.backend import TransformersBackend, Written
+from beholder.tatar.backend import Prompt, TransformersBackend, Written
 from beholder.tatar.card import read_card
 from beholder.tatar.config import TinyConfig
 from beholder.tatar.folder import Loaded, load, save
@@ -154,6 +154,14 @@ def test_one_way_of_asking_at_a_time(checkpoint: Path) -> None:
         beholder.load(levels=True)
 
 
+def test_who_would_answer_at_once_is_made_to_reason(checkpoint: Path, pictures: list[Image.Image]) -> None:
+    scorer = open_scorer(checkpoint, Asked(explain=True), threads=1)
+    at_once = [Prompt(picture, scorer.chat("quality").removesuffix("<think>")) for picture in pictures]
+    assert all(written.text.startswith("<answer>") for written in scorer.backend.write(at_once, 40))
+    for verdicts in scorer.infer([np.asarray(picture) for picture in pictures], TASKS):
+        assert all(verdicts[task].reason for task in TASKS)
+
+
 def test_reasons_come_with_the_number_that_follows_them(checkpoint: Path, pictures: list[Image.Image]) -> None:
     model = beholder.load(f"tatar:{checkpoint}", threads=1, explain=True)
     first, again = (model.score(pictures, task="quality") for _ in range(2))
@@ -167,8 +175,9 @@ def test_reasons_come_with_the_number_that_follows_them(checkpoint: Path, pictur
     ("written", "failure"),
     [
         (Written("<answer>70.00</answer>", cut=True), "truncated"),
-        (Written("I would say seventy.", cut=False), "no_answer: the model wrote 'I would say seventy.'"),
-        (Written("<think>Fine.</think><answer>700</answer>", cut=False), "out_of_range"),
+        (Written("Fine.</think>Seventy.", cut=False), "no_answer: the model wrote 'Fine.</think>Seventy.'"),
+        (Written("Fine.</think><answer>700</answer>", cut=False), "out_of_range"),
+        (Written("Fine.<answer>70</answer>", cut=False), "bad_think"),
     ],
 )
 def test_an_answer_that_cannot_be_read_is_no_score(written: Written, failure: str) -> None:

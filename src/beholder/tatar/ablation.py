@@ -35,7 +35,7 @@ from beholder.tatar.variants import REWARDS
 from beholder.training.recipe import read_recipe
 
 JUDGED_BY = "beholder"
-"""Rewards that every row is measured with, whatever it was trained with."""
+"""Rewards that every row is measured with, whatever it was trained with; `require_reasons` is that of the recipe."""
 
 
 class Row(Strict):
@@ -86,6 +86,7 @@ def run_ablation(recipe: AblationRecipe, out: Path) -> Path:
     The table is written after each row, of what is done until then.
     """
     held_back = measured_on(recipe)
+    judge = recipe.grpo.model_copy(update={"rewards": JUDGED_BY}).preset
     results: dict[str, list[dict[str, float]]] = {name: [] for name in recipe.rows}
     for seed in recipe.seeds:
         for name, row in recipe.rows.items():
@@ -94,7 +95,7 @@ def run_ablation(recipe: AblationRecipe, out: Path) -> Path:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 model = load(train_row(recipe, row, seed, out, name))
                 found = trial(
-                    model, held_back, rewards=JUDGED_BY, sampling=recipe.grpo.sampling, group=recipe.answers, seed=seed
+                    model, held_back, rewards=judge, sampling=recipe.grpo.sampling, group=recipe.answers, seed=seed
                 )
                 write_whole(file, json.dumps(found, indent=1) + "\n")
             results[name].append(json.loads(file.read_bytes()))

@@ -15,8 +15,9 @@ from typing import Literal
 
 from beholder.task import ScoreRange, Task
 
-Reason = Literal["truncated", "bad_think", "no_answer", "many_answers", "not_a_number", "out_of_range"]
-"""Why there is no score. `truncated`: the text hit the token limit, or ends inside the answer block."""
+Reason = Literal["truncated", "bad_think", "no_think", "no_answer", "many_answers", "not_a_number", "out_of_range"]
+"""Why there is no score. `truncated`: the text hit the token limit, or ends inside the answer block; `no_think`: there
+are no reasons, and they were required."""
 
 SCALE = ScoreRange(0, 100)
 """The scale of every answer."""
@@ -51,18 +52,24 @@ class Reading:
     failure: Reason | None = None
 
 
-def read(text: str, *, cut: bool = False) -> Reading:
+def read(text: str, *, cut: bool = False, require_reasons: bool = False) -> Reading:
     """Read a completion strictly; `cut` says that it ended at the token limit, which is a failure whatever it holds.
+
+    `require_reasons` makes a score without a word in a think block a failure too.
 
     >>> read("<think>Sharp and clean.</think><answer>73.42</answer>")
     Reading(score=73.42, think='Sharp and clean.', n_words=3, failure=None)
     >>> read("<answer>7/10</answer>").failure
     'not_a_number'
+    >>> read("<answer>73.42</answer>", require_reasons=True).failure
+    'no_think'
     """
     think = _between(text, THINK, END_THINK)
-    outcome = "truncated" if cut else _score(text)
+    outcome: float | Reason = "truncated" if cut else _score(text)
     outside = re.sub(f"{ANSWER}.*?({END_ANSWER}|$)", " ", text, flags=re.DOTALL)
     n_words = len(re.sub("|".join(TAGS), " ", outside).split())
+    if require_reasons and not think and isinstance(outcome, float):
+        outcome = "no_think"
     if isinstance(outcome, float):
         return Reading(outcome, think or "", n_words)
     return Reading(None, think or "", n_words, outcome)

@@ -12,7 +12,7 @@ from beholder.scoring.asked import Asked
 from beholder.scoring.card import Card, TaskCard
 from beholder.scoring.table import folder_name
 from beholder.task import Task
-from beholder.tatar.answer import ANSWER, SCALE
+from beholder.tatar.answer import ANSWER, SCALE, THINK
 from beholder.tatar.prompts import PROMPTS
 from beholder.tatar.record import Record
 
@@ -73,7 +73,7 @@ def _mode(asked: Asked, record: Record) -> str:
         calibrated = "" if record.level_rows else ", not calibrated: training taught none"
         return f"the five level words weighed, without reasons{calibrated}"
     if asked.explain:
-        return f"reasons first, greedy, at most {MAX_TOKENS} tokens, and the number as written"
+        return f"reasons first, after {THINK}, greedy, at most {MAX_TOKENS} tokens, and the number as written"
     return f"the expected number after {ANSWER}, without reasons"
 
 

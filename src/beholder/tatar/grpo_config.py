@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -31,6 +32,9 @@ class GrpoRecipe(RunConfig):
 
     rewards: str = "beholder"
     """A preset, or what is left of ours when one idea is taken out: see `variants.REWARDS`."""
+    require_reasons: bool | None = None
+    """Whether an answer without reasons counts as unparsed; null is as the rewards have it: all but `paper` and
+    `released_code` require them. A model that was taught scores alone needs false."""
     gt_noise: Literal["constant", "mos_std"] = "constant"
     """How sure the order of two pictures is: the same for all, or by the `score_std` that manifests have for each."""
     reference_queue: int = Field(default=0, ge=0)
@@ -69,11 +73,13 @@ class GrpoRecipe(RunConfig):
     def preset(self) -> Preset:
         """The rewards that run."""
         chosen = REWARDS[self.rewards]
+        if self.require_reasons is not None:
+            chosen = replace(chosen, require_reasons=self.require_reasons)
         return by_raters(chosen) if self.gt_noise == "mos_std" else chosen
 
 
 def describe(recipe: GrpoRecipe) -> list[str]:
-    """The rewards that run, a line per task: terms, weights and who is compared."""
+    """The rewards that run: terms, weights and who is compared, a line per task; and whether reasons are required."""
     preset = recipe.preset
     scope = {"all": "all pictures of a step", "dataset": "those of its data set", "device": "those on its device"}
     lines = []
@@ -85,4 +91,5 @@ def describe(recipe: GrpoRecipe) -> list[str]:
         if preset.compares(task) and recipe.gt_noise == "mos_std":
             against += ", by how far people agreed"
         lines.append(f"{task}: {' + '.join(terms)}{against}")
-    return lines
+    needed = "required, an answer without any counts as unparsed" if preset.require_reasons else "optional"
+    return [*lines, f"reasons: {needed}"]

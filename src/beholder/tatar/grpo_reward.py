@@ -55,7 +55,8 @@ class GatheredReward:
         """Total rewards of this device's completions, in their order; the columns are those of `grpo.as_dataset`."""
         here = []
         for place, (chat, ids) in enumerate(zip(completions, completion_ids, strict=True)):
-            found = read(chat[0]["content"], cut=not ids or ids[-1] not in self.end_tokens)
+            cut = not ids or ids[-1] not in self.end_tokens
+            found = read(chat[0]["content"], cut=cut, require_reasons=self.preset.require_reasons)
             about = (task[place], dataset[place], picture[place], float(target[place]))
             words = (found.n_words, len(chat[0]["content"].split()))
             here.append((Completion(*about, found.score, *words, self.device, target_std[place]), found))

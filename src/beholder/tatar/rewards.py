@@ -173,6 +173,8 @@ class Preset:
     quality: tuple[Term, ...]
     aesthetics: tuple[Term, ...]
     scope: Scope
+    require_reasons: bool = False
+    """Whether a completion without reasons counts as unparsed; else the think block is optional."""
 
     def terms(self, task: Task) -> tuple[Term, ...]:
         """The terms of a task."""
@@ -205,6 +207,7 @@ PRESETS: Mapping[str, Preset] = {
         quality=(Term("gaussian", quality_gaussian), *_OURS),
         aesthetics=(Term("thurstone", ranked(thurstone), compares=True), *_OURS),
         scope="dataset",
+        require_reasons=True,  # a bare number is easier to get right in form, so it would drive out reasons
     ),
 }
 """Table 7.7. Unparsed completions get the least total a preset can give: 0, or -0.25 and -1.25 under `beholder`."""

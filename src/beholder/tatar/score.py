@@ -19,7 +19,7 @@ from beholder.scoring.asked import Asked
 from beholder.scoring.card import Card
 from beholder.scoring.scorer import Verdict, Verdicts, View
 from beholder.task import TASKS, Task
-from beholder.tatar.answer import read
+from beholder.tatar.answer import THINK, read
 from beholder.tatar.backend import Backend, Prompt, TransformersBackend, Written
 from beholder.tatar.card import MAX_TOKENS, read_card
 from beholder.tatar.folder import load, load_processor
@@ -61,11 +61,14 @@ class TatarScorer:
         return [dict(zip(tasks, verdicts, strict=True)) for verdicts in zip(*of_task, strict=True)]
 
     def chat(self, task: Task) -> str:
-        """What is asked where reasons are written, up to the model's turn, with one place for the picture."""
+        """What is asked where reasons are written, with one place for the picture, and the think block opened.
+
+        A model that has learned to answer at once, too, would do so.
+        """
         chat: str = self.processor.apply_chat_template(
             PROMPTS.messages(task), tokenize=False, add_generation_prompt=True
         )
-        return chat
+        return chat + THINK
 
     def questions(self, tasks: Sequence[Task]) -> list[Question]:
         """What is asked where nothing is written; none where reasons are."""
@@ -134,7 +137,8 @@ def _doubt(what: str, mass: float) -> Verdict:
 
 
 def _verdict_of_text(written: Written) -> Verdict:
-    reading = read(written.text, cut=written.cut)
+    """Of what was written after the opened think block."""
+    reading = read(THINK + written.text, cut=written.cut)
     reason = reading.think or None
     if reading.failure is None:
         return Verdict(reading.score, reason=reason)

@@ -15,16 +15,15 @@ from beholder.tatar.grpo_config import SamplingConfig
 from beholder.tatar.grpo_reward import statistics
 from beholder.tatar.picture import fit_of, open_picture
 from beholder.tatar.prompts import PROMPTS, Message
-from beholder.tatar.rewards import Completion, reward
+from beholder.tatar.rewards import PRESETS, Completion, Preset, reward
 from beholder.tatar.rollout import encode, generate_shared, up_to_end
-from beholder.tatar.variants import REWARDS
 
 
 def trial(
     loaded: Loaded,
     examples: Sequence[Example],
     *,
-    rewards: str = "beholder",
+    rewards: Preset = PRESETS["beholder"],
     sampling: SamplingConfig | None = None,
     group: int = 8,
     seed: int = 0,
@@ -39,10 +38,10 @@ def trial(
     found = [
         answer
         for start in range(0, len(examples), batch)
-        for answer in _answers(loaded, examples[start : start + batch], sampling or SamplingConfig(), group)
+        for answer in _answers(loaded, examples[start : start + batch], sampling or SamplingConfig(), group, rewards)
     ]
     completions = [completion for completion, _ in found]
-    rewarded = reward(completions, REWARDS[rewards])
+    rewarded = reward(completions, rewards)
     return statistics(completions, [reading for _, reading in found], rewarded)
 
 
@@ -57,7 +56,7 @@ def chat(example: Example, processor: Any) -> list[Message]:
 
 
 def _answers(
-    loaded: Loaded, examples: Sequence[Example], sampling: SamplingConfig, group: int
+    loaded: Loaded, examples: Sequence[Example], sampling: SamplingConfig, group: int, rewards: Preset
 ) -> list[tuple[Completion, Reading]]:
     tokenizer, ends = loaded.processor.tokenizer, loaded.end_tokens
     config = GenerationConfig(  # type: ignore[no-untyped-call]
@@ -76,7 +75,7 @@ def _answers(
     for place, row in enumerate(rows):
         ids, example = up_to_end(row, ends), examples[place // group]
         text = tokenizer.decode(ids, skip_special_tokens=True)
-        found = read(text, cut=ids[-1] not in ends)
+        found = read(text, cut=ids[-1] not in ends, require_reasons=rewards.require_reasons)
         about = (example.task, example.task, str(example.path), example.target)
         answers.append((Completion(*about, found.score, found.n_words, len(text.split())), found))
     return answers

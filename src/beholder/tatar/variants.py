@@ -5,8 +5,9 @@ The ablation grid itself, rows of SFT and GRPO settings, is `ablation`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from beholder.task import TASKS, Task
 from beholder.tatar.rewards import PRESETS, Completion, Preset, Reward, Term, gaussian, thurstone_by_raters, window
@@ -46,16 +47,17 @@ def _as(forms: Mapping[Task, Task], terms: Sequence[Term]) -> tuple[Term, ...]:
     return tuple(replace(term, reward=length_as(forms)) if term.name == "length" else term for term in terms)
 
 
+def _each_task(changed: Callable[[Sequence[Term]], tuple[Term, ...]]) -> Preset:
+    return replace(_OURS, quality=changed(_OURS.quality), aesthetics=changed(_OURS.aesthetics))
+
+
 REWARDS: Mapping[str, Preset] = {
     **PRESETS,
     "score_only": replace(_OURS, aesthetics=(Term("gaussian", wide_gaussian), *_REST)),
     "rank_only": replace(_OURS, quality=(_THURSTONE, *_REST)),
     "anchored": replace(_OURS, aesthetics=(*_OURS.aesthetics, Term("anchor", wide_gaussian, weight=0.25))),
-    "no_length": Preset(_without_length(_OURS.quality), _without_length(_OURS.aesthetics), _OURS.scope),
-    **{
-        name: Preset(_as(forms, _OURS.quality), _as(forms, _OURS.aesthetics), _OURS.scope)
-        for name, forms in FORMS.items()
-    },
+    "no_length": _each_task(_without_length),
+    **{name: _each_task(partial(_as, forms)) for name, forms in FORMS.items()},
 }
 """By the name that a recipe gives. `beholder` is the task-conditioned reward that the others are compared with."""
 
