@@ -1,6 +1,7 @@
 """The whole size learns: whatever breaks its gradient, its positions or its mask keeps it from knowing two crops by
 heart. Minutes: pytest -m slow."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,7 +18,7 @@ def test_nano_knows_two_crops_by_heart_within_200_steps(render_picture):
     torch.manual_seed(0)
     nano = SIZES["nano"]
     config = nano.model_copy(update={"transformer": nano.transformer.model_copy(update={"drop_path": 0.0})})
-    crops = [torch.tensor(list(render_picture(seed, (64, 64)).getdata())).reshape(64, 64, 3) for seed in (1, 2)]
+    crops = [torch.from_numpy(np.array(render_picture(seed, (64, 64)))) for seed in (1, 2)]
     hr = torch.stack(crops).permute(0, 3, 1, 2).float() / 255
     lr = torch.nn.functional.avg_pool2d(hr, 4)
     tokeniser = Tokeniser(config.tokeniser).eval().requires_grad_(False)

@@ -67,3 +67,20 @@ def test_narrower_shapes_are_valid():
         config = alignvar_speed.d24(narrower)
         assert type(config).model_validate(config.model_dump()) == config
         assert config.tile == 128
+
+
+def test_what_is_compiled_is_what_upscaling_calls():
+    model, tokeniser = AlignVar(SIZES["tiny"]), Tokeniser(SIZES["tiny"].tokeniser)
+    called = set()
+    parts = [*alignvar_speed.called_parts(model), *alignvar_speed.called_parts(tokeniser)]
+    for i, part in enumerate(parts):
+        part.register_forward_pre_hook(lambda module, _, i=i: called.add(i))
+    alignvar_speed.upscale_tiles(model.eval(), tokeniser.eval(), torch.rand(1, 3, 4, 4), "greedy")
+    assert called == set(range(len(parts))) == {0, 1, 2}
+
+
+def test_compiled_and_16_bits_are_compared_with_their_like_on_a_gpu():
+    found = alignvar_speed.contenders("cuda", compiled=True)
+    ours, theirs = ({(c.bf16, c.compiled) for c in found if c.kind == kind} for kind in ("alignvar", "diffusion"))
+    assert ours == theirs == {(False, False), (True, False), (True, True)}
+    assert {c.batch for c in alignvar_speed.contenders("cpu", compiled=False)} == {1, 4}

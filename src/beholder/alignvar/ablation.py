@@ -13,10 +13,12 @@ import argparse
 import hashlib
 import json
 import multiprocessing
+import shutil
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -24,13 +26,14 @@ from torch import Tensor
 
 from beholder.alignvar.ablation_table import GREEDY, MEASURES, Measured, tables
 from beholder.alignvar.config import Decoding, HccConfig, LossConfig, ScaConfig
-from beholder.alignvar.crops import Judged, held_out_crops, read_photos
+from beholder.alignvar.crops import Judged
 from beholder.alignvar.decode import upscale_tiles
 from beholder.alignvar.degrade import enlarge
 from beholder.alignvar.folder import TOKENISER_FILE, load, load_tokeniser
 from beholder.alignvar.gate import measure
 from beholder.alignvar.learn import minutes_of
 from beholder.alignvar.loss import training_loss
+from beholder.alignvar.material import read_material
 from beholder.alignvar.recipe import AlignVarRecipe
 from beholder.alignvar.tokeniser import Tokeniser
 from beholder.alignvar.train import BICUBIC, CEILING, train_alignvar
@@ -80,8 +83,10 @@ class AblationRecipe(_Strict):
 class Run(NamedTuple):
     """A training of one row with one seed, and where it lies."""
 
+    title: str
     recipe: AlignVarRecipe
     digest: str
+    """Of everything that its weights depend on."""
     out: Path
     """Of the ablation."""
 
@@ -104,9 +109,11 @@ def run_of(recipe: AblationRecipe, row: str, seed: int, out: Path) -> Run:
     file = base.tokeniser / TOKENISER_FILE
     if not file.is_file():
         raise UserError(f"{file} is not there; train the tokeniser first: beholder train alignvar-tokenizer")
-    facts = one.model_dump(mode="json", exclude={"name", "tokeniser", "threads", "loaders"})
+    facts = one.model_dump(mode="json", exclude={"name", "tokeniser"})
     facts["tokeniser"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    return Run(one, hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12], out)
+    facts["model"] = one.model.model_dump(mode="json")  # the recipe only says its size
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    return Run(f"{row}, seed {seed}", one.model_copy(update={"name": digest}), digest, out)
 
 
 def run_ablation(recipe: AblationRecipe, out: Path, results: Path, processes: int = 1) -> list[Path]:
@@ -127,11 +134,14 @@ def run_ablation(recipe: AblationRecipe, out: Path, results: Path, processes: in
 
 
 def finish(run: Run) -> None:
-    """Train, or go on, and leave the held-out numbers of the checkpoint that held-out crops liked best."""
-    photos = read_photos(run.recipe.photos, run.recipe.model.tokeniser.tile)
-    trained = train_alignvar(run.recipe, run.folder, photos=photos)
-    judged = judged_by(run.recipe, photos.held_out)
-    loaded = load(trained.folder)
+    """Train, or go on, and leave the model and held-out numbers of the checkpoint that held-out crops liked best."""
+
+    def tell(line: str) -> None:
+        print(f"{run.title}: {line}", file=sys.stderr, flush=True)
+
+    material = read_material(run.recipe, None, tell)
+    trained = train_alignvar(run.recipe, run.folder, photos=material.photos, on_line=tell)
+    judged, loaded = material.judged, load(trained.folder)
     per_photo = run.recipe.crops_per_photo
     last = last_whole_checkpoint(run.folder / CHECKPOINTS)
     found = {
@@ -144,12 +154,7 @@ def finish(run: Run) -> None:
     }
     run.result.parent.mkdir(parents=True, exist_ok=True)
     write_whole(run.result, json.dumps(found) + "\n")
-
-
-def judged_by(recipe: AlignVarRecipe, held_out: Sequence[Any]) -> Judged:
-    """The held-out crops of a recipe, photo by photo, under each of its degradations."""
-    side = recipe.model.tokeniser.tile
-    return held_out_crops(held_out, side, recipe.crops_per_photo, list(recipe.degradation))
+    shutil.rmtree(run.folder / CHECKPOINTS)  # of dozens of runs, gigabytes that nothing goes on from
 
 
 def measure_model(model: AlignVar, tokeniser: Tokeniser, judged: Judged, per_photo: int) -> Measured:
