@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -38,13 +40,17 @@ def measure(truth: ArrayLike, pred: ArrayLike, weights: Array | None = None) -> 
 
 
 def intervals(
-    truth: ArrayLike, pred: ArrayLike, groups: NDArray[np.generic], seed: int = 0
+    truth: ArrayLike,
+    pred: ArrayLike,
+    groups: NDArray[np.generic],
+    seed: int = 0,
+    measured: Callable[..., dict[str, float]] = measure,
 ) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals of `measure`; whole groups (n,) are resampled."""
+    """95 % percentile intervals of all that `measured(truth, pred, weights)` gives; whole groups (n,) are resampled."""
     true, told = np.asarray(truth), np.asarray(pred)
     counts = resample_counts(len(true), groups.tolist(), RESAMPLES, seed)
-    found = [measure(true, told, row.astype(np.float64)) for row in counts]
-    spans = {name: np.quantile([one[name] for one in found], [0.025, 0.975]) for name in METRICS}
+    found = [measured(true, told, row.astype(np.float64)) for row in counts]
+    spans = {name: np.nanquantile([one[name] for one in found], [0.025, 0.975]) for name in found[0]}
     return {name: (float(low), float(high)) for name, (low, high) in spans.items()}
 
 
