@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from beholder.errors import UserError
-from beholder.tical.anchors import AnchorSpace, choose_anchors, near_distances, out_of_fold, place_anchors
+from beholder.tical.anchors import AnchorSpace, choose_anchors, in_sample, near_distances, out_of_fold, place_anchors
 from beholder.tical.config import TicalConfig
 
 FLAT = TicalConfig(space="euclidean", n_near=2)
@@ -68,6 +68,43 @@ def space(reference: list[float]) -> AnchorSpace:
 def test_typicality_is_a_rank_among_training_samples(distance: float, expected: float) -> None:
     reading = space([1.0, 2, 3, 4, 5, 6, 7, 8, 9]).read(torch.tensor([[distance]]), FLAT)
     assert reading.typicality[0] == pytest.approx(expected)
+
+
+def test_confidence_in_sample_believes_labels_that_mean_nothing() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(90, 30)), rng.integers(3, size=90)
+    x[4] = np.nan
+    told = {"in": in_sample(x, y, 4), "out": out_of_fold(x, y, 4, np.arange(90), folds=3)}
+    hits = {name: (np.nan_to_num(p).argmax(axis=1) == y).mean() for name, p in told.items()}
+    assert hits["in"] > hits["out"] + 0.2
+    assert np.isnan(told["in"][4]).all()
+    assert (told["in"][5:, 3] == 0).all()
+
+
+def three_heaps(config: TicalConfig) -> tuple[AnchorSpace, torch.Tensor]:
+    """Anchors among 120 points of three classes, of which the first 20 of each are told wrong or unsurely."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], 40)
+    z = torch.from_numpy(rng.normal(0, 0.1, (120, 2)) + np.array([[0, 0], [1, 0], [0, 1]])[y]).float()
+    confidence = np.eye(3)[y] * np.linspace(0.4, 0.9, 120)[:, None] + 0.03
+    rows, classes, _ = choose_anchors(confidence, y, config)
+    return place_anchors(z, np.ones(120, dtype=bool), rows, classes, y, confidence, config), z
+
+
+def test_temperature_is_the_number_that_is_asked_for() -> None:
+    for bias in (True, False):
+        settings = {"space": "euclidean", "n_near": 2, "prior_bias": bias}
+        (sharp, z), (soft, _) = (three_heaps(TicalConfig(**settings, temperature=t)) for t in (0.1, 2.0))
+        assert (sharp.temperature, soft.temperature) == pytest.approx((0.1, 2.0))
+        config = TicalConfig(**settings)
+        assert sharp.read(z, config).pseudo.max(axis=1).mean() > soft.read(z, config).pseudo.max(axis=1).mean() + 0.1
+
+
+def test_typicality_among_anchors_is_a_rank_among_fewer() -> None:
+    by_class, _ = three_heaps(FLAT)
+    by_anchors, _ = three_heaps(FLAT.model_copy(update={"typicality_reference": "anchors"}))
+    assert [len(scores) for scores in by_class.reference] == [40, 40, 40]
+    assert [len(scores) for scores in by_anchors.reference] == [20, 20, 20]
 
 
 def test_pseudo_labels_of_training_samples_follow_their_neighbours() -> None:

@@ -168,7 +168,7 @@ X = {"voice": np.zeros((4, 2)), "face": np.zeros((4, 3))}
     ("x", "y", "says"),
     [
         ({}, [0, 1, 0, 1], "no modality"),
-        ({"voice": np.zeros((4, 2, 2))}, [0, 1, 0, 1], r"'voice' has shape \(4, 2, 2\)"),
+        ({"voice": np.zeros((4, 2, 2, 2))}, [0, 1, 0, 1], r"'voice' has shape \(4, 2, 2, 2\)"),
         ({"voice": np.zeros((4, 2)), "face": np.zeros((3, 2))}, [0, 1, 0, 1], "unequal rows: voice 4, face 3"),
         ({"voice": np.array([[1, np.nan], [1, 1], [1, 1], [1, 1]])}, [0, 1, 0, 1], "NaN in a part of row 0"),
         ({"voice": np.array([[1], [1], [np.inf], [1]])}, [0, 1, 0, 1], "infinite in row 2"),

@@ -5,6 +5,7 @@ Confidence is out of fold. With features that had seen the labels it would call 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +97,17 @@ def out_of_fold(x: Array, y: Rows, n_classes: int, groups: NDArray[np.generic], 
     return out
 
 
+def in_sample(x: Array, y: Rows, n_classes: int) -> Array:
+    """As `out_of_fold`, by one regression that saw every row."""
+    out = np.full((len(x), n_classes), np.nan)
+    rows = np.flatnonzero(~np.isnan(x).any(axis=1))
+    if len(np.unique(y[rows])) > 1:
+        model = LogisticRegression(max_iter=300).fit(x[rows], y[rows])
+        out[rows] = 0.0
+        out[np.ix_(rows, model.classes_)] = model.predict_proba(x[rows])
+    return out
+
+
 def choose_anchors(confidence: Array, y: Rows, config: TicalConfig) -> tuple[Rows, Rows, list[int]]:
     """Rows of the anchors, the class of each, and the classes that fell back to their most confident samples.
 
@@ -123,8 +135,10 @@ def place_anchors(
     """Anchors where the training points (n, d) put them, with bias, temperature and reference scores fitted there."""
     n_classes = confidence.shape[1]
     near = near_distances(z, z[rows], classes, n_classes, config, _own(np.arange(len(z)), rows))
-    bias, temperature = _fit_softmax(near[present], y[present], config.prior_bias)
+    bias, temperature = _fit_softmax(near[present], y[present], config)
     told = present & (np.nan_to_num(confidence, nan=-1.0).argmax(axis=1) == y)
+    if config.typicality_reference == "anchors":
+        told &= np.isin(np.arange(len(z)), rows)
     scores = _scores(z, near, config)
     reference = tuple(np.sort(scores[told & (y == k), k]) for k in range(n_classes))
     return AnchorSpace(z[rows], rows, classes, bias, temperature, reference)
@@ -164,12 +178,15 @@ def _own(rows: Rows | None, anchors: Rows) -> NDArray[np.bool_] | None:
     return None if rows is None else rows[:, None] == anchors[None]
 
 
-def _fit_softmax(near: Array, y: Rows, with_bias: bool) -> tuple[Array, float]:
-    """b and T of softmax(b - D / T), by the likelihood of the labels."""
+def _fit_softmax(near: Array, y: Rows, config: TicalConfig) -> tuple[Array, float]:
+    """b and T of softmax(b - D / T), by the likelihood of the labels; T as it is where the settings say a number."""
     d, target = torch.from_numpy(near), torch.from_numpy(y)
-    log_temperature = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(near.shape[1], dtype=torch.float64, requires_grad=with_bias)
-    free = [log_temperature, bias] if with_bias else [log_temperature]
+    start = 0.0 if config.temperature == "fit" else math.log(config.temperature)
+    log_temperature = torch.full((1,), start, dtype=torch.float64, requires_grad=config.temperature == "fit")
+    bias = torch.zeros(near.shape[1], dtype=torch.float64, requires_grad=config.prior_bias)
+    free = [parameter for parameter in (log_temperature, bias) if parameter.requires_grad]
+    if not free:
+        return bias.numpy(), float(log_temperature.exp())
     solver = torch.optim.LBFGS(free, max_iter=50, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:

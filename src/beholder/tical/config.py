@@ -5,10 +5,11 @@ What the abstract leaves open is our decision; VARIANTS names the settings that 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Task = Literal["classification", "regression"]
 PseudoSource = Literal["anchors", "head", "blend", "attribution"]
 
 
@@ -16,6 +17,10 @@ class TicalConfig(BaseModel):
     """One way to learn. An unknown key is an error that names it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: Task = "classification"
+    label_edges: tuple[float, ...] = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
+    """Of regression: where the classes meet that anchors, pseudo labels and unimodal heads know. MOSI's by default."""
 
     space: Literal["hyperbolic", "euclidean"] = "hyperbolic"
     """Where distances to anchors are measured."""
@@ -29,6 +34,8 @@ class TicalConfig(BaseModel):
 
     inner_folds: int = Field(default=3, ge=2)
     """Folds by group of the confidence that anchors are chosen by."""
+    confidence: Literal["out_of_fold", "in_sample"] = "out_of_fold"
+    """Of whether a training sample shows its class; `in_sample`, by a regression that saw it, is an ablation."""
     anchors_per_class: int = Field(default=64, ge=1)
     tau: float = Field(default=0.5, ge=0, lt=1)
     """Quantile of a class's own confidences that an anchor reaches."""
@@ -41,10 +48,14 @@ class TicalConfig(BaseModel):
     """Where pseudo unimodal labels come from: distances to anchors; the unimodal head; both; `attribution`."""
     prior_bias: bool = True
     """Whether distances to anchors get a fitted bias per class."""
+    temperature: Literal["fit"] | Annotated[float, Field(gt=0)] = "fit"
+    """Of the softmax over distances to anchors: fitted to the labels, or this number."""
     attribution_ridge: float = Field(default=0.02, gt=0)
     """Penalty on how far the heads of `attribution` go from heads of shared labels."""
     typicality: Literal["rank", "radius_in", "radius_out", "none"] = "rank"
     """Rank of the distance to the pseudo label's anchors; of the distance from the origin, either sign; always 1."""
+    typicality_reference: Literal["class", "anchors"] = "class"
+    """The rank is among all samples that are told as their class, or among anchors, which are unusually good."""
     agreement: Literal["jsd", "overlap"] = "jsd"
     """Of two pseudo labels: 1 - Jensen-Shannon divergence in bits, or the chance that both show one class."""
     eps: float = Field(default=0.25, gt=0)
@@ -68,10 +79,18 @@ class TicalConfig(BaseModel):
     batch_size: int = Field(default=256, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
+    patience: int | None = Field(default=None, ge=1)
+    """Epochs without a better one after which training stops; None: never."""
     validation_fraction: float = Field(default=0.125, gt=0, lt=1)
-    """Share of the training groups that chooses the epoch."""
+    """Share of the training groups that chooses the epoch, where the caller holds out none."""
     seed: int = 0
     threads: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _edges_make_classes(self) -> Self:
+        if len(self.label_edges) < 2 or list(self.label_edges) != sorted(set(self.label_edges)):
+            raise ValueError("label_edges must be two numbers or more, each larger than the one before")
+        return self
 
     @property
     def reads_anchors(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,6 @@ def _spread(array: NDArray[Any]) -> tuple[int, int, float | None, float | None]:
 
 
 def _counted(values: Sequence[Any]) -> tuple[int, dict[str, int]]:
-    distinct, counts = np.unique(np.asarray(values), return_counts=True) if len(values) else (np.array([]), [])
-    few = len(distinct) <= _FEW
-    return len(distinct), {str(v): int(n) for v, n in zip(distinct, counts, strict=True)} if few else {}
+    counts = Counter(values)
+    few = len(counts) <= _FEW
+    return len(counts), {str(value): n for value, n in sorted(counts.items())} if few else {}

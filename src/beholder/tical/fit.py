@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from beholder.tical.anchors import Rows, choose_anchors, out_of_fold, place_anchors
+from beholder.tical.anchors import Rows, choose_anchors, in_sample, out_of_fold, place_anchors
 from beholder.tical.attribution import Attribution, fit_attribution
 from beholder.tical.config import TicalConfig
-from beholder.tical.inputs import missing
+from beholder.tical.inputs import kind_of, missing, pooled
 from beholder.tical.network import Network
 from beholder.tical.state import Array, Assessment, Reference, assess, conditions, embed, forward, tensors
 
@@ -26,16 +26,24 @@ _FIRST_PRIOR = 0.5  # C0 before any consistency was seen
 
 @dataclass(frozen=True)
 class Material:
-    """What is learned from: standardised features, soft labels (n, K), the caller's unimodal labels if any."""
+    """What is learned from: features, soft labels (n, K), the caller's unimodal labels if any."""
 
     x: dict[str, Array]
     y: Array
-    unimodal_y: dict[str, Array] | None
+    unimodal_y: dict[str, Array] | None = None
+    number: Array | None = None
+    """(n,) the label of regression; `y` then says in which class it lies."""
 
     def take(self, rows: NDArray[np.int64]) -> Material:
         """Some rows."""
         given = None if self.unimodal_y is None else {m: y[rows] for m, y in self.unimodal_y.items()}
-        return Material({m: x[rows] for m, x in self.x.items()}, self.y[rows], given)
+        number = None if self.number is None else self.number[rows]
+        return Material({m: x[rows] for m, x in self.x.items()}, self.y[rows], given, number)
+
+    @property
+    def target(self) -> Tensor:
+        """What the fused head learns: (n, K), or (n, 1) where the label is a number."""
+        return torch.from_numpy(self.y if self.number is None else self.number[:, None]).float()
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class _Rows(torch.utils.data.Dataset[dict[str, Tensor]]):
     x: list[Tensor]
     present: Tensor
     y: Tensor
+    target: Tensor
     targets: Tensor
     """(n, M, K) of unimodal heads; NaN where nothing is to be learned."""
     gates: Tensor
@@ -70,7 +79,10 @@ class _Rows(torch.utils.data.Dataset[dict[str, Tensor]]):
     def __getitems__(self, rows: list[int]) -> dict[str, Any]:
         return {
             "x": [one[rows] for one in self.x],
-            **{name: getattr(self, name)[rows] for name in ("present", "y", "targets", "gates", "consistency")},
+            **{
+                name: getattr(self, name)[rows]
+                for name in ("present", "y", "target", "targets", "gates", "consistency")
+            },
         }
 
 
@@ -83,14 +95,21 @@ class _Learner(nn.Module):
         self.parts: dict[str, list[float]] = {}
 
     def forward(
-        self, x: list[Tensor], present: Tensor, y: Tensor, targets: Tensor, gates: Tensor, consistency: Tensor
+        self,
+        x: list[Tensor],
+        present: Tensor,
+        y: Tensor,
+        target: Tensor,
+        targets: Tensor,
+        gates: Tensor,
+        consistency: Tensor,
     ) -> dict[str, Tensor]:
         config = self.network.config
         kept = _drop(present, config.modality_dropout)
         out = self.network(x, kept, gates * _both(kept), consistency)
         weight = {"none": torch.ones_like(consistency), "down": 0.5 + 0.5 * consistency, "up": 1 - 0.5 * consistency}
         w = weight[config.consistency_weight]
-        parts = {"fused": (w / w.mean() * _cross_entropy(out.fused, y)).mean()}
+        parts = {"fused": (w / w.mean() * _fused_loss(out.fused, target, config)).mean()}
         known = kept.bool() & ~targets.isnan().any(dim=2)
         for m, logits in enumerate(out.unimodal):
             if config.unimodal_weight and config.unimodal_targets != "none" and known[:, m].any():
@@ -105,12 +124,20 @@ class _Learner(nn.Module):
         return {"loss": torch.stack(list(parts.values())).sum()}
 
 
-def train(material: Material, groups: NDArray[np.generic], config: TicalConfig) -> Fit:
-    """Fit everything, from nothing but data, config and its seed. Sets torch's threads and seed."""
+def train(
+    material: Material, groups: NDArray[np.generic], config: TicalConfig, validation: Material | None = None
+) -> Fit:
+    """Fit everything, from nothing but standardised data, config and its seed. Sets torch's threads and seed.
+
+    `validation` chooses the epoch; where there is none, a part of `material` is held out for it.
+    """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    learn, validate = _split(groups, config)
-    state = _Training(material.take(learn), groups[learn], material.take(validate), config)
+    if validation is None:
+        learn, validate = _split(groups, config)
+        state = _Training(material.take(learn), groups[learn], material.take(validate), config)
+    else:
+        state = _Training(material, groups, validation, config)
     # Trainer wants a folder even where it is told to save nothing.
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
@@ -144,13 +171,17 @@ class _Training(TrainerCallback):  # type: ignore[misc]
         self.config, self.learn, self.validate = config, learn, validate
         n, k = learn.y.shape
         self.labels: Rows = learn.y.argmax(axis=1)
-        known = learn.x if config.reads_anchors else {}
-        self.confidence = {m: out_of_fold(x, self.labels, k, groups, config.inner_folds) for m, x in known.items()}
+        self.pooled = pooled(learn.x)
+        known = self.pooled if config.reads_anchors else {}
+        if config.confidence == "in_sample":
+            self.confidence = {m: in_sample(x, self.labels, k) for m, x in known.items()}
+        else:
+            self.confidence = {m: out_of_fold(x, self.labels, k, groups, config.inner_folds) for m, x in known.items()}
         self.chosen = {m: choose_anchors(p, self.labels, config) for m, p in self.confidence.items()}
         self.attribution: Attribution | None = None
         if config.pseudo_source == "attribution":
-            self.attribution = fit_attribution(learn.x, learn.y, ridge=config.attribution_ridge)
-        self.learner = _Learner(Network(config, {m: x.shape[1] for m, x in learn.x.items()}, k))
+            self.attribution = fit_attribution(self.pooled, learn.y, ridge=config.attribution_ridge)
+        self.learner = _Learner(Network(config, {m: kind_of(x) for m, x in learn.x.items()}, k))
         given, present = tensors(learn.x)
         pairs = math.comb(len(given), 2)
         shared = torch.from_numpy(learn.y).float()
@@ -158,6 +189,7 @@ class _Training(TrainerCallback):  # type: ignore[misc]
             given,
             present,
             shared,
+            learn.target,
             self._first_targets(shared),
             torch.full((n, pairs), _FIRST_PRIOR) * _both(present),
             torch.full((n,), _FIRST_PRIOR),
@@ -178,10 +210,12 @@ class _Training(TrainerCallback):  # type: ignore[misc]
         assert self.reference is not None
         found = assess(self.learner.network, self.reference, self.validate.x)
         logits = forward(self.learner.network, self.validate.x, found, self.reference.prior).fused
-        score = float(_cross_entropy(logits, torch.from_numpy(self.validate.y).float()).mean())
+        score = float(_fused_loss(logits, self.validate.target, self.config).mean())
         if self._best is None or score < self._best[0]:
             weights = copy.deepcopy(self.learner.network.state_dict())
             self._best = (score, epoch, weights, self.reference)
+        if self.config.patience is not None and epoch - self._best[1] >= self.config.patience:
+            control.should_training_stop = True
         self.learner.train()
 
     def best(self) -> Fit:
@@ -225,7 +259,7 @@ class _Training(TrainerCallback):  # type: ignore[misc]
     def _pseudo_targets(self, found: Assessment) -> Tensor:
         """(1 - C) q + C y; with attribution the posterior of what the modality shows, given the label."""
         if self.attribution is not None:
-            posterior = self.attribution.posterior(self.learn.x, self.learn.y)
+            posterior = self.attribution.posterior(self.pooled, self.learn.y)
             return torch.from_numpy(np.stack([posterior[m] for m in self.learn.x], axis=1)).float()
         c = np.nan_to_num(found.consistency.value, nan=self.prior)[:, None]
         blended = [(1 - c) * q + c * self.learn.y for q in found.pseudo.values()]
@@ -252,6 +286,13 @@ def _both(present: Tensor) -> Tensor:
     m = present.shape[1]
     both = [present[:, i] * present[:, j] for i in range(m) for j in range(i + 1, m)]
     return torch.stack(both, dim=1) if both else present.new_zeros(len(present), 0)
+
+
+def _fused_loss(fused: Tensor, target: Tensor, config: TicalConfig) -> Tensor:
+    """(B,): cross-entropy, or of a number the distance from it (L1)."""
+    if config.task == "regression":
+        return (fused - target).abs()[:, 0]
+    return _cross_entropy(fused, target)
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

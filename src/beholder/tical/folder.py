@@ -1,4 +1,4 @@
-"""A trained classifier as a folder: `config.json`, `model.safetensors`, `card.json`. No pickle.
+"""A trained model as a folder: `config.json`, `model.safetensors`, `card.json`. No pickle.
 
 Everything that a prediction depends on is an array in one safetensors file: the network, scaler, anchors, attribution.
 """
@@ -6,6 +6,7 @@ Everything that a prediction depends on is an array in one safetensors file: the
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,14 @@ from beholder.tical.attribution import Attribution
 from beholder.tical.classifier import TicalClassifier
 from beholder.tical.config import TicalConfig
 from beholder.tical.fit import Fit
-from beholder.tical.inputs import Scaler
+from beholder.tical.inputs import Kind, Scaler
 from beholder.tical.network import Network
+from beholder.tical.regressor import TicalRegressor
 from beholder.tical.state import Reference
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "card.json"
+
+Model = TicalClassifier | TicalRegressor
 
 LIMITS = (
     "Emotion as observers name it, not as it is felt. Acted or scripted data unless the data say otherwise. "
@@ -38,15 +42,15 @@ LIMITS = (
 )
 
 
-def save(model: TicalClassifier, folder: Path, *, card: dict[str, Any] | None = None) -> None:
-    """Write a fitted classifier; `card` adds what it was trained on and how accurate it is. Raises UserError where
+def save(model: Model, folder: Path, *, card: dict[str, Any] | None = None) -> None:
+    """Write a fitted model; `card` adds what it was trained on and how accurate it is. Raises UserError where
     `folder` holds something."""
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "settings": model.config.model_dump(),
-        "modalities": model.modalities_,
+        "modalities": {m: asdict(kind) for m, kind in model.modalities_.items()},
         "classes": [name.item() for name in model.classes_],
         "prior": model.fit_.reference.prior,
         "epoch": model.fit_.epoch,
@@ -61,8 +65,8 @@ def save(model: TicalClassifier, folder: Path, *, card: dict[str, Any] | None = 
             temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load(folder: Path) -> TicalClassifier:
-    """A classifier that `save` wrote. Raises UserError for a folder that is incomplete, damaged or changed."""
+def load(folder: Path) -> Model:
+    """A model that `save` wrote. Raises UserError for a folder that is incomplete, damaged or changed."""
     if missing := [name for name in (CONFIG, WEIGHTS, CARD) if not (folder / name).is_file()]:
         raise UserError(f"{folder} has no {missing[0]}; a model of beholder emotion has {CONFIG}, {WEIGHTS} and {CARD}")
     try:
@@ -79,7 +83,7 @@ def load(folder: Path) -> TicalClassifier:
         raise UserError(f"{folder} is damaged: {type(error).__name__} {error}; copy the folder again") from error
 
 
-def _tensors(model: TicalClassifier) -> dict[str, Tensor]:
+def _tensors(model: Model) -> dict[str, Tensor]:
     fit = model.fit_
     out = {f"network.{name}": value for name, value in fit.network.state_dict().items()}
     arrays: dict[str, NDArray[Any]] = {}
@@ -99,8 +103,9 @@ def _tensors(model: TicalClassifier) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in out.items()}
 
 
-def _rebuilt(settings: TicalConfig, config: dict[str, Any], stored: dict[str, Tensor]) -> TicalClassifier:
-    modalities, classes = config["modalities"], config["classes"]
+def _rebuilt(settings: TicalConfig, config: dict[str, Any], stored: dict[str, Tensor]) -> Model:
+    modalities = {m: Kind(**kind) for m, kind in config["modalities"].items()}
+    classes = config["classes"]
     array = {name: tensor.numpy() for name, tensor in stored.items()}
     network = Network(settings, modalities, len(classes))
     prefix = "network."
@@ -125,7 +130,8 @@ def _rebuilt(settings: TicalConfig, config: dict[str, Any], stored: dict[str, Te
             {m: array[f"attribution.{m}.bias"] for m in names},
             {pair: array[f"attribution.pair.{i}"] for i, pair in enumerate(pairs)},
         )
-    model = TicalClassifier(settings.model_dump(exclude={"seed"}), seed=settings.seed)
+    kind = TicalRegressor if settings.task == "regression" else TicalClassifier
+    model: Model = kind(settings.model_dump(exclude={"seed"}), seed=settings.seed)
     model.scaler_ = Scaler({m: array[f"mean.{m}"] for m in modalities}, {m: array[f"sd.{m}"] for m in modalities})
     model.classes_, model.modalities_ = np.array(classes), modalities
     model.fit_ = Fit(

@@ -88,9 +88,9 @@ def convert_mmsa(file: Path, out: Path, max_bytes: int = MAX_BYTES) -> tuple[Mms
     with file.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     out.mkdir(parents=True, exist_ok=True)
-    lengths = {f"{m}_lengths": values for m, values in data.lengths.items()}
+    arrays: dict[str, Any] = {**data.x, **{f"{m}_lengths": n for m, n in data.lengths.items()}, **data.columns}
     with replacing(out / FEATURES) as temporary, temporary.open("wb") as handle:
-        np.savez(handle, **data.x, **lengths, **data.columns)
+        np.savez(handle, **arrays)
     columns = {**{name: values.tolist() for name, values in data.columns.items()}, **data.words}
     with replacing(out / SAMPLES) as temporary, temporary.open("w", newline="", encoding="utf-8") as rows:
         writer = csv.writer(rows)

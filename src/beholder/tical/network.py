@@ -15,6 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from beholder.tical.config import TicalConfig
+from beholder.tical.encoders import encoder, perceptron
+from beholder.tical.inputs import Kind
+from beholder.tical.levels import level_values
 
 _TENSOR_WIDTH = 8
 
@@ -24,7 +27,7 @@ class Output:
     """Logits of one batch."""
 
     fused: Tensor
-    """(B, K)."""
+    """(B, K); of regression (B, 1), the number itself."""
     unimodal: list[Tensor]
     """Per modality (B, K)."""
     pairs: list[Tensor]
@@ -32,35 +35,36 @@ class Output:
 
 
 class Network(nn.Module):
-    """Features of M modalities to logits over K classes."""
+    """Features of M modalities to logits over K classes; of regression to one number, and classes on the way."""
 
-    def __init__(self, config: TicalConfig, widths: Mapping[str, int], n_classes: int) -> None:
+    def __init__(self, config: TicalConfig, kinds: Mapping[str, Kind], n_classes: int) -> None:
         super().__init__()
         self.config = config
-        m, d = len(widths), config.embed_dim
-        self.encoders = nn.ModuleList([_encoder(width, config) for width in widths.values()])
-        self.heads = nn.ModuleList([nn.Linear(d, n_classes) for _ in widths])
+        m, d = len(kinds), config.embed_dim
+        self.encoders = nn.ModuleList([encoder(kind, config) for kind in kinds.values()])
+        self.heads = nn.ModuleList([nn.Linear(d, n_classes) for _ in kinds])
         self.pair_index = list(combinations(range(m), 2))
         staged = config.stages == "network"
         n_pairs = len(self.pair_index) if staged else 0
         self.meetings = nn.ModuleList([nn.Linear(3 * d, d) for _ in range(n_pairs)])
         self.pair_heads = nn.ModuleList([nn.Linear(d, n_classes) for _ in range(n_pairs)])
         if staged:
-            self.fuse: nn.Module = _mlp((m + 1) * d + m + 1, config, n_classes)
+            self.fuse: nn.Module = _answer((m + 1) * d + m + 1, config, n_classes)
         elif config.fusion == "concat":
-            self.fuse = _mlp(m * d + m, config, n_classes)
+            self.fuse = _answer(m * d + m, config, n_classes)
         elif config.fusion == "gated":
             self.fuse = nn.Linear(m * d + m, m)
         elif config.fusion == "tensor":
-            self.squeeze = nn.ModuleList([nn.Linear(d, _TENSOR_WIDTH) for _ in widths])
-            self.fuse = _mlp((_TENSOR_WIDTH + 1) ** m, config, n_classes)
+            self.squeeze = nn.ModuleList([nn.Linear(d, _TENSOR_WIDTH) for _ in kinds])
+            self.fuse = _answer((_TENSOR_WIDTH + 1) ** m, config, n_classes)
 
     def embed(self, x: list[Tensor], present: Tensor) -> list[Tensor]:
         """Per modality (B, embed_dim), zero where it is missing by `present` (B, M) in {0, 1}."""
         return [encode(one) * present[:, [i]] for i, (encode, one) in enumerate(zip(self.encoders, x, strict=True))]
 
     def forward(self, x: list[Tensor], present: Tensor, gates: Tensor, consistency: Tensor) -> Output:
-        """`x` per modality (B, d_m) without NaN, `gates` (B, P) over pairs, `consistency` (B,)."""
+        """`x` per modality (B, d_m) without NaN, or (B, t, d_m) with NaN where there is no step; `gates` (B, P) over
+        pairs, `consistency` (B,)."""
         h = self.embed(x, present)
         unimodal = [head(one) for head, one in zip(self.heads, h, strict=True)]
         if self.config.stages == "none":
@@ -89,14 +93,29 @@ class Network(nn.Module):
         else:
             return self.fuse(torch.cat([*h, present], dim=1))  # type: ignore[no-any-return]
         weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-6)
-        return (torch.stack(unimodal, dim=1) * weight[:, :, None]).sum(dim=1)
+        told = [expected(u, self.config) for u in unimodal] if self.config.task == "regression" else unimodal
+        return (torch.stack(told, dim=1) * weight[:, :, None]).sum(dim=1)
 
 
-def _encoder(width: int, config: TicalConfig) -> nn.Module:
-    return _mlp(width, config, config.embed_dim)
+class _Number(nn.Module):
+    """From about 0 and 1 to the scale of the labels, so that one learning rate suits all scales."""
+
+    def __init__(self, config: TicalConfig) -> None:
+        super().__init__()
+        values = level_values(config.label_edges)
+        self.middle, self.step = float(values.mean()), float((values[-1] - values[0]) / (len(values) - 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.middle + self.step * x
 
 
-def _mlp(width: int, config: TicalConfig, out: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Linear(width, config.hidden), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(config.hidden, out)
-    )
+def expected(logits: Tensor, config: TicalConfig) -> Tensor:
+    """The expected value of the classes of a number, (B, K) to (B, 1)."""
+    values = torch.from_numpy(level_values(config.label_edges)).to(logits.dtype)
+    return torch.softmax(logits, dim=1) @ values[:, None]
+
+
+def _answer(width: int, config: TicalConfig, n_classes: int) -> nn.Module:
+    if config.task == "regression":
+        return nn.Sequential(perceptron(width, config, 1), _Number(config))
+    return perceptron(width, config, n_classes)

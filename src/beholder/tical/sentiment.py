@@ -57,7 +57,8 @@ def measure_sims(truth: ArrayLike, pred: ArrayLike, weights: Array | None = None
         name: [np.digitize(np.clip(v, -1, 1), edges, right=True) for v in (true, told)]
         for name, edges in SIMS_EDGES.items()
     }
-    acc2, f1 = _two_classes(*classes.pop("acc2"), w)
+    positive, told_positive = classes.pop("acc2")
+    acc2, f1 = _two_classes(positive, told_positive, w)
     accuracies = {name: float(w @ (first == second) / w.sum()) for name, (first, second) in classes.items()}
     return {"acc2": acc2, "f1": f1, **accuracies, **_distance(true, told, w)}
 
@@ -86,7 +87,7 @@ def _two_classes(true: NDArray[np.generic], told: NDArray[np.generic], w: Array)
 
 
 def _rounded(values: Array, most: int) -> Array:
-    out: Array = np.round(np.clip(values, -most, most))
+    out: Array = np.clip(values, -most, most).round()
     return out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,12 @@ from beholder.tical.anchors import AnchorSpace, Rows
 from beholder.tical.attribution import Attribution
 from beholder.tical.consistency import Consistency, assess_consistency
 from beholder.tical.geometry import lift
-from beholder.tical.inputs import missing
+from beholder.tical.inputs import missing, pooled
 from beholder.tical.network import Network, Output
 
 Array = NDArray[np.float64]
+
+_PART = 64
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,10 @@ class Assessment:
 
 
 def tensors(x: Mapping[str, Array]) -> tuple[list[Tensor], Tensor]:
-    """Standardised features for the network, 0 where missing, and presence (n, M)."""
+    """Standardised features for the network, vectors with 0 where missing, sequences as they are; presence (n, M)."""
     present = np.stack([~missing(values) for values in x.values()], axis=1)
-    return [torch.from_numpy(np.nan_to_num(v)).float() for v in x.values()], torch.from_numpy(present).float()
+    given = [torch.from_numpy(v if v.ndim == 3 else np.nan_to_num(v)).float() for v in x.values()]
+    return given, torch.from_numpy(present).float()
 
 
 @torch.no_grad()
@@ -53,7 +56,8 @@ def embed(network: Network, x: Mapping[str, Array]) -> tuple[dict[str, Tensor], 
     """Per modality the points (n, embed_dim) in the space of anchors, and the head's probabilities (n, K)."""
     network.eval()
     given, present = tensors(x)
-    h = network.embed(given, present)
+    parts = [network.embed([one[rows] for one in given], present[rows]) for rows in _parts(given)]
+    h = [torch.cat(one) for one in zip(*parts, strict=True)]
     points = {m: lift(one, network.config) for m, one in zip(x, h, strict=True)}
     heads = [torch.softmax(head(one), dim=1).double().numpy() for head, one in zip(network.heads, h, strict=True)]
     return points, dict(zip(x, heads, strict=True))
@@ -63,7 +67,7 @@ def assess(network: Network, reference: Reference, x: Mapping[str, Array], rows:
     """Pseudo labels, typicality, consistency of standardised samples; `rows` for training samples (leave one out)."""
     config = network.config
     points, heads = embed(network, x)
-    attributed = reference.attribution.heads(x) if reference.attribution else {}
+    attributed = reference.attribution.heads(pooled(x)) if reference.attribution else {}
     pseudo, typicality = {}, {}
     for m in x:
         absent = missing(x[m])
@@ -100,5 +104,19 @@ def forward(network: Network, x: Mapping[str, Array], found: Assessment, prior: 
     """The network's logits for standardised samples."""
     network.eval()
     given, present = tensors(x)
-    output: Output = network(given, present, *conditions(found, prior))
-    return output
+    gates, consistency = conditions(found, prior)
+    parts: list[Output] = [
+        network([one[rows] for one in given], present[rows], gates[rows], consistency[rows]) for rows in _parts(given)
+    ]
+    return Output(
+        torch.cat([part.fused for part in parts]),
+        [torch.cat(one) for one in zip(*(part.unimodal for part in parts), strict=True)],
+        [torch.cat(one) for one in zip(*(part.pairs for part in parts), strict=True)],
+    )
+
+
+def _parts(given: list[Tensor]) -> Iterator[slice]:
+    """Vectors go through all at once; sequences in parts, as attention takes memory by the square of their steps."""
+    n = len(given[0])
+    size = _PART if any(one.ndim == 3 for one in given) else n
+    yield from (slice(start, start + size) for start in range(0, n, size))

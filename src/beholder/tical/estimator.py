@@ -1,0 +1,137 @@
+"""What classifier and regressor share: settings, the one way of training, and what is said beside the prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import combinations
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from pydantic import ValidationError
+from sklearn.base import BaseEstimator
+
+from beholder.errors import UserError
+from beholder.tical.config import Task, TicalConfig
+from beholder.tical.fit import Fit, Material, train
+from beholder.tical.inputs import Array, Features, Kind, Lengths, Scaler, check_features, fit_scaler, kind_of, missing
+from beholder.tical.state import Assessment, assess, forward
+
+
+class TicalEstimator(BaseEstimator):  # type: ignore[misc]
+    """Not used by itself: `TicalClassifier` and `TicalRegressor` are."""
+
+    task: ClassVar[Task]
+
+    scaler_: Scaler
+    fit_: Fit
+    classes_: NDArray[Any]
+    modalities_: dict[str, Kind]
+
+    def __init__(self, settings: Mapping[str, Any] | None = None, seed: int = 0) -> None:
+        self.settings = settings
+        self.seed = seed
+
+    @property
+    def config(self) -> TicalConfig:
+        """The settings, checked. Raises UserError for an unknown or wrong one."""
+        settings = dict(self.settings or {})
+        if (task := settings.pop("task", self.task)) != self.task:
+            raise UserError(f"setting task: a {type(self).__name__} is for {self.task}, got {task!r}")
+        try:
+            return TicalConfig(**{**settings, "seed": self.seed, "task": self.task})
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UserError(
+                f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}"
+            ) from error
+
+    def pseudo_labels(self, X: Features, *, lengths: Lengths | None = None) -> dict[str, Array]:
+        """What each modality shows by itself: per modality (n, K), NaN where it is missing."""
+        return self._assess(X, lengths)[1].pseudo
+
+    def head_probabilities(self, X: Features, *, lengths: Lengths | None = None) -> dict[str, Array]:
+        """What the unimodal heads of the network say: per modality (n, K), NaN where it is missing."""
+        x, found = self._assess(X, lengths)
+        logits = forward(self.fit_.network, x, found, self.fit_.reference.prior).unimodal
+        return {
+            m: np.where(missing(x[m])[:, None], np.nan, torch.softmax(one, dim=1).double().numpy())
+            for m, one in zip(x, logits, strict=True)
+        }
+
+    def _train(self, learn: Material, groups: ArrayLike | None, validation: Material | None) -> None:
+        config = self.config
+        n = len(learn.y)
+        group = np.arange(n) if groups is None else np.asarray(groups)
+        if len(group) != n:
+            raise UserError(f"{len(group)} groups for {n} samples; every sample needs one")
+        if len(np.unique(group)) <= config.inner_folds:
+            raise UserError(f"{len(np.unique(group))} groups; more than inner_folds = {config.inner_folds} are needed")
+        self.modalities_ = {m: kind_of(values) for m, values in learn.x.items()}
+        self.scaler_ = fit_scaler(learn.x)
+        held = None if validation is None else replace(validation, x=self.scaler_(validation.x))
+        self.fit_ = train(replace(learn, x=self.scaler_(learn.x)), group, config, held)
+
+    def _assess(self, X: Features, lengths: Lengths | None) -> tuple[dict[str, Array], Assessment]:
+        x = self.scaler_(check_features(X, self.modalities_, lengths))
+        return x, assess(self.fit_.network, self.fit_.reference, x)
+
+    def _fused(self, x: Mapping[str, Array], found: Assessment) -> torch.Tensor:
+        """What the fused head says, NaN for a sample without any modality."""
+        fused = forward(self.fit_.network, x, found, self.fit_.reference.prior).fused
+        none = np.stack([missing(values) for values in x.values()]).all(axis=0)
+        return fused.masked_fill(torch.from_numpy(none)[:, None], torch.nan)
+
+    def _conflict(self, found: Assessment, named: Callable[[Array], NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The columns of a report that are about modalities; `named` says a pseudo label (n, K)."""
+        columns: dict[str, NDArray[Any]] = {
+            "consistency": found.consistency.value,
+            "consistency_known": found.consistency.known,
+            "prior_share": found.consistency.prior_share,
+            "least_agreeing_pair": _least_agreeing(found),
+        }
+        for m, q in found.pseudo.items():
+            columns[f"{m}_present"] = ~missing(q)
+            columns[f"{m}_pseudo"] = named(q)
+            columns[f"{m}_pseudo_confidence"] = q.max(axis=1)
+            columns[f"{m}_typicality"] = found.typicality[m]
+        for (m, n), a in found.consistency.agreement.items():
+            columns[f"{m}__{n}_agreement"] = a
+            columns[f"{m}__{n}_gate"] = found.consistency.gate[m, n]
+        return columns
+
+
+def given_labels(
+    unimodal_y: Mapping[str, ArrayLike] | None, x: Mapping[str, Array], shape: tuple[int, ...]
+) -> dict[str, Array]:
+    """The caller's unimodal labels, one array of `shape` per modality. Raises UserError where one is missing."""
+    labels = {m: np.asarray(values, np.float64) for m, values in (unimodal_y or {}).items()}
+    for m in x:
+        if m not in labels or labels[m].shape != shape:
+            got = f"shape {labels[m].shape}" if m in labels else "nothing"
+            raise UserError(f"unimodal_targets = 'given' needs unimodal_y[{m!r}] of shape {shape}; it got {got}")
+    return labels
+
+
+def status_of(fused: Array) -> NDArray[Any]:
+    """`ok`, or `no_modality` where (n, K) is NaN."""
+    return np.where(missing(fused), "no_modality", "ok")
+
+
+def check_predicted(fused: Array) -> None:
+    """Raises UserError for a row of NaN: nothing was there to predict from."""
+    if (empty := missing(fused)).any():
+        raise UserError(f"row {int(empty.argmax())} has no modality; assess keeps such rows")
+
+
+def _least_agreeing(found: Assessment) -> NDArray[Any]:
+    agreement = found.consistency.agreement
+    out = np.full(len(found.consistency.value), "", dtype=object)
+    if agreement:
+        names = np.array([f"{m}, {n}" for m, n in combinations(found.pseudo, 2)], dtype=object)
+        stacked = np.stack(list(agreement.values()))
+        known = ~np.isnan(stacked).all(axis=0)
+        out[known] = names[np.nan_to_num(stacked[:, known], nan=np.inf).argmin(axis=0)]
+    return out
