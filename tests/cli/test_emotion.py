@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from beholder.cli import main
 pytest.importorskip("geoopt", reason="needs the extra emotion")
 
 from planted_emotions import plant
+from planted_sentiment import plant_numbers
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +84,93 @@ def test_no_model_is_written_over(model: Path, table: Path, capsys: pytest.Captu
 def test_an_unknown_variant_is_named(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["emotion", "fit", str(table), "-o", str(tmp_path / "m"), "--variant", "x"]) == 1
     assert "it can be published, attribution" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("numbers")
+    x, label, group = plant_numbers(300)
+    split = np.repeat(["train", "valid", "test"], [200, 50, 50])
+    np.savez(folder / "t.npz", **x, label=label, group=group, split=split, label_text=label, label_audio=label)
+    return folder / "t.npz"
+
+
+@pytest.fixture(scope="module")
+def regressor(numbers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "r"
+    assert main(["emotion", "fit", str(numbers), "-o", str(folder), "--task", "regression", "--edges=-1,0,1"]) == 0
+    return folder
+
+
+def test_a_number_is_measured_on_the_test_split_by_both_kinds_of_acc_2(
+    regressor: Path, numbers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "r.json"
+    assert main(["emotion", "evaluate", str(regressor), str(numbers), "-o", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert result["scored"] == result["total"] == 50
+    assert result["acc2_non0"]["value"] > 0.7
+    assert result["corr"]["interval"][0] > 0.5
+    people = result["against_people"]
+    assert people["text"]["n"] == 50
+    assert people["text"]["pseudo_label"] > 0.4
+    assert people["conflict"] == {"n": 50, "share": 0.0, "auroc": None}
+    printed = capsys.readouterr().out
+    assert "50 of 50 samples of split test" in printed
+    assert "Acc-2, without 0" in printed
+    assert "text: pseudo label against people" in printed
+    assert main(["emotion", "evaluate", str(regressor), str(numbers), "--measures", "sims", "--split", "valid"]) == 0
+    assert "Acc-5" in capsys.readouterr().out
+
+
+def test_cells_that_cannot_be_read_keep_their_rows(model: Path, tmp_path: Path) -> None:
+    data = plant(4)
+    for m, values in data.x.items():
+        for i, row in enumerate(values):
+            np.save(tmp_path / f"{m}{i}.npy", row)
+    (tmp_path / "voice2.npy").write_bytes(b"no array")
+    lines = [f"clip{i},voice{i}.npy,face{i}.npy" for i in range(3)] + ["clip3,,face3.npy"]
+    (tmp_path / "t.csv").write_text("\n".join(["id,voice_path,face_path", *lines]))
+    out = tmp_path / "o.parquet"
+    assert main(["emotion", "predict", str(model), str(tmp_path / "t.csv"), "-o", str(out)]) == 0
+    rows = pq.read_table(out).to_pylist()
+    assert [row["status"] for row in rows] == ["ok", "ok", "unreadable", "ok"]
+    assert "voice2.npy" in rows[2]["error"]
+    assert (rows[2]["pred"], rows[3]["voice_present"]) == ("", False)
+
+
+def test_a_page_shows_the_least_consistent_first(
+    model: Path, table: Path, regressor: Path, numbers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report.html"
+    assert main(["emotion", "report", str(model), str(table), "-o", str(out), "--most", "20"]) == 0
+    assert "20 of 500 samples" in capsys.readouterr().out
+    values = [float(v) for v in re.findall(r"Consistency <strong>([\d.]+)", out.read_text(encoding="utf-8"))]
+    assert len(values) == 20
+    assert values == sorted(values)
+    assert main(["emotion", "report", str(regressor), str(numbers), "-o", str(out), "--split", "test"]) == 0
+    assert "50 of 50 samples" in capsys.readouterr().out
+    assert main(["emotion", "report", str(model), str(table), "-o", str(tmp_path / "r.txt")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--edges", "0,1"], "go with --task regression"),
+        (["--task", "regression", "--edges", "a"], "--edges a: numbers with commas"),
+        (["--task", "regression"], "is it a task of classes?"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(
+    options: list[str], says: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["emotion", "fit", str(table), "-o", str(tmp_path / "m"), *options]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_a_classifiers_labels_cannot_measure_a_regressor(
+    regressor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "t.npz", text=np.ones((2, 4)), label=np.array(["a", "b"]))
+    assert main(["emotion", "evaluate", str(regressor), str(tmp_path / "t.npz")]) == 1
+    assert "is no number" in capsys.readouterr().err

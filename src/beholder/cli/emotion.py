@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from beholder.batch.files import replacing
 from beholder.cli.emotion_files import convert, inspect
+from beholder.cli.emotion_report import report
+from beholder.cli.emotion_run import run
 from beholder.errors import UserError
 from beholder.tical.bundle import Bundle, read_bundle
-from beholder.tical.classifier import TicalClassifier
-from beholder.tical.config import VARIANTS
+from beholder.tical.config import VARIANTS, Task
+from beholder.tical.evaluation import MIN_GROUPS, fit_bundle, labels_of, measure_model
 from beholder.tical.folder import load, save
-from beholder.tical.metrics import calibration_error, intervals, measure
+from beholder.tical.regressor import TicalRegressor
+from beholder.tical.sentiment import TITLES as SENTIMENT_TITLES
 
 app = typer.Typer()
+app.command("report")(report)
+app.command("run")(run)
 app.command("inspect")(inspect)
 app.add_typer(convert, name="convert")
 
-_MIN_GROUPS = 10
-_TITLES = {"wa": "accuracy (WA)", "ua": "mean recall (UA)", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
+_TITLES = {
+    "wa": "accuracy (WA)",
+    "ua": "mean recall (UA)",
+    "weighted_f1": "weighted F1",
+    "macro_f1": "macro F1",
+    **SENTIMENT_TITLES,
+}
 
-TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="An .npz: one array per modality; label, group, id.")]
+TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="An .npz, .csv or .parquet of features.")]
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL_FOLDER", help="What `beholder emotion fit` wrote.")]
+Split = Annotated[str | None, typer.Option(help="Only samples of this split.")]
 
 
 @app.callback()
@@ -44,17 +53,22 @@ def fit(
     table: TableFile,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder of the model.")],
     variant: Annotated[str, typer.Option(help=f"How to learn: {', '.join(VARIANTS)}.")] = "attribution",
+    task: Annotated[Task, typer.Option(help="Whether labels are classes or numbers.")] = "classification",
+    edges: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Of regression: where classes of the label meet.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
 ) -> None:
     """Learn from features and labels."""
     if variant not in VARIANTS:
         raise UserError(f"--variant {variant!r} is unknown; it can be {', '.join(VARIANTS)}")
     bundle = read_bundle(table)
-    label = _labels(bundle, table)
-    model = TicalClassifier(VARIANTS[variant], seed=seed).fit(bundle.x, label, groups=bundle.group)
-    save(model, out, card={"variant": variant, "trained_on": table.name, "samples": len(label)})
+    labels_of(bundle, table)
+    model = fit_bundle(bundle, {**VARIANTS[variant], **_edges(edges, task)}, task, seed)
+    save(model, out, card={"variant": variant, "trained_on": table.name, "samples": len(bundle.id)})
     console = _console()
-    console.print(f"{len(label)} samples, {', '.join(bundle.x)}; classes {', '.join(map(str, model.classes_))}")
+    what = f"classes {', '.join(map(str, model.classes_))}" if task == "classification" else "the label is a number"
+    console.print(f"{len(bundle.id)} samples, {', '.join(bundle.x)}; {what}")
     for modality, classes in model.fit_.fallback.items():
         if classes:
             few = ", ".join(str(model.classes_[k]) for k in classes)
@@ -67,14 +81,18 @@ def predict(
     model: ModelFolder,
     table: TableFile,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Parquet file to write.")],
+    split: Split = None,
 ) -> None:
     """What each sample shows, what each modality shows by itself, and whether they agree."""
-    bundle = read_bundle(table)
-    columns = {"id": bundle.id, **load(model).assess(bundle.x)}
+    bundle = _part(read_bundle(table), split)
+    columns: dict[str, Any] = {"id": bundle.id, **load(model).assess(bundle.x)}
+    status = columns["status"].astype(object)
+    status[list(bundle.problems)] = "unreadable"
+    columns |= {"status": status, "error": [bundle.problems.get(i, "") for i in range(len(status))]}
     with replacing(out) as temporary:
         pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), temporary)
-    failed = int((columns["status"] != "ok").sum())
-    ending = f", {failed} of them without any modality" if failed else ""
+    failed = int((status != "ok").sum())
+    ending = f", {failed} of them without any modality that could be read" if failed else ""
     _console().print(f"{len(bundle.id)} samples in {out}{ending}", soft_wrap=True)
 
 
@@ -83,55 +101,64 @@ def evaluate(
     model: ModelFolder,
     table: TableFile,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="JSON file of the numbers.")] = None,
+    split: Split = None,
+    measures: Annotated[
+        Literal["sentiment", "sims"], typer.Option(help="Of numbers: those of MOSI and MOSEI, or of CH-SIMS.")
+    ] = "sentiment",
 ) -> None:
     """Measure a model on labelled samples, with intervals over groups."""
     bundle = read_bundle(table)
-    label = _labels(bundle, table)
-    classifier = load(model)
-    report = classifier.assess(bundle.x)
-    ok = report["status"] == "ok"
-    if not ok.any():
-        raise UserError(f"{table} has no sample with any modality")
-    truth, pred = label[ok].astype(str), report["pred"][ok].astype(str)
-    groups = np.flatnonzero(ok) if bundle.group is None else bundle.group[ok]
-    values = measure(truth, pred)
-    spans = intervals(truth, pred, groups) if len(np.unique(groups)) >= _MIN_GROUPS else {}
-    result: dict[str, Any] = {
-        "scored": int(ok.sum()),
-        "total": len(label),
-        **{name: {"value": value, "interval": spans.get(name)} for name, value in values.items()},
-        "ece": calibration_error((truth == pred).astype(np.float64), report["confidence"][ok]),
-        "mean_consistency": _mean(report["consistency"]),
-    }
+    labels_of(bundle, table)
+    if split is None and bundle.split is not None and "test" in bundle.split:
+        split = "test"
+    loaded = load(model)
+    result = measure_model(loaded, _part(bundle, split), measures)
     if out is not None:
         with replacing(out) as temporary:
             temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    _show(result, spans)
+    title = f"{result['scored']} of {result['total']} samples" + (f" of split {split}" if split else "")
+    _show(result, title)
+    if isinstance(loaded, TicalRegressor):
+        _console().print("Acc-2 and F1 say what they count: with 0 as positive, or without samples whose label is 0.")
 
 
-def _show(result: dict[str, Any], spans: dict[str, tuple[float, float]]) -> None:
-    shown = Table(title=f"{result['scored']} of {result['total']} samples", title_justify="left")
+def _show(result: dict[str, Any], title: str) -> None:
+    shown = Table(title=title, title_justify="left")
     for column, justify in (("metric", "left"), ("value", "right"), ("95 %", "right")):
         shown.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for name, title in _TITLES.items():
-        span = f"{spans[name][0]:.3f} to {spans[name][1]:.3f}" if spans else ""
-        shown.add_row(title, f"{result[name]['value']:.3f}", span)
-    shown.add_row("calibration error", f"{result['ece']:.3f}", "")
-    if result["mean_consistency"] is not None:
-        shown.add_row("mean consistency", f"{result['mean_consistency']:.3f}", "")
+    measured = {name: result[name] for name in _TITLES if name in result}
+    for name, found in measured.items():
+        value, span = found["value"], found["interval"]
+        ends = f"{span[0]:.3f} to {span[1]:.3f}" if span and None not in span else ""
+        shown.add_row(_TITLES[name], "–" if value is None else f"{value:.3f}", ends)
+    for name, words in (("ece", "calibration error"), ("mean_consistency", "mean consistency")):
+        if result.get(name) is not None:
+            shown.add_row(words, f"{result[name]:.3f}", "")
+    people = result.get("against_people", {})
+    for m in (m for m in people if m != "conflict"):
+        for name, words in (("pseudo_label", "pseudo label"), ("head", "head")):
+            if people[m][name] is not None:
+                shown.add_row(f"{m}: {words} against people", f"{people[m][name]:.3f}", "")
+    if people and people["conflict"]["auroc"] is not None:
+        shown.add_row("AUROC of 1 - consistency for conflict", f"{people['conflict']['auroc']:.3f}", "")
     _console().print(shown)
-    if not spans:
-        _console().print(f"No intervals: fewer than {_MIN_GROUPS} groups.")
+    if not any(found["interval"] for found in measured.values()):
+        _console().print(f"No intervals: fewer than {MIN_GROUPS} groups.")
 
 
-def _labels(bundle: Bundle, table: Path) -> NDArray[np.generic]:
-    if bundle.label is None:
-        raise UserError(f"{table} has no array 'label'; it needs one label per sample")
-    return bundle.label
+def _edges(edges: str | None, task: Task) -> dict[str, Any]:
+    if edges is None:
+        return {}
+    if task != "regression":
+        raise UserError("--edges are where classes of a number meet; they go with --task regression")
+    try:
+        return {"label_edges": [float(edge) for edge in edges.split(",")]}
+    except ValueError:
+        raise UserError(f"--edges {edges}: numbers with commas between them are allowed, such as -0.5,0.5") from None
 
 
-def _mean(values: NDArray[np.float64]) -> float | None:
-    return None if np.isnan(values).all() else float(np.nanmean(values))
+def _part(bundle: Bundle, split: str | None) -> Bundle:
+    return bundle if split is None else bundle.part(split)
 
 
 def _console() -> Console:

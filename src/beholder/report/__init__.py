@@ -9,5 +9,6 @@
 | `gallery` | rows and thumbnails as data for `page.js` |
 | `thumbnails` | small pictures of a size that fits the page |
 | `pairs` | another page: pictures before and after they were enlarged |
-| `page.html`, `page.css`, `page.js`, `pairs.html`, `pairs.css` | the pages themselves |
+| `conflicts` | another page: samples of several modalities that show different emotions |
+| `page.html`, `page.css`, `page.js`, `pairs.html`, `pairs.css`, `conflicts.*` | the pages themselves |
 """
