@@ -78,7 +78,7 @@ def test_grpo_earns_more_than_sft_on_pictures_that_neither_saw(
     assert sum(weights.numel() for weights in load(taught).model.parameters()) >= LEAST_PARAMETERS
     reward_before, readable_before = measured(taught, held_back)
     grpo = common | {
-        "model": str(taught), "pictures": 8, "group": 4, "device_batch": 32, "steps": 32, "warmup_steps": 2, "beta": 0,
+        "model": str(taught), "pictures": 8, "group": 8, "device_batch": 64, "steps": 32, "warmup_steps": 2, "beta": 0,
         "optimiser": {"learning_rate": 8e-4}, "sampling": SAMPLING.model_dump(),
     }  # fmt: skip
     rewarded = train_grpo(GrpoRecipe.model_validate(grpo), tmp_path / "grpo")

@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from beholder.alignvar.config import FACTOR, AlignVarConfig, LossConfig, ScaConfig
+from beholder.alignvar.config import FACTOR, AlignVarConfig, Decoding, LossConfig, ScaConfig
 from beholder.alignvar.config import SIZES as MODELS
 from beholder.alignvar.degrade import Preset
 
@@ -144,3 +144,8 @@ class DecoderRecipe(_Run):
 
     trained: Path
     """Model folder that `train alignvar` left."""
+    decode: Decoding | None = None
+    """How codes follow from logits, here and from then on by default; null: as in the model folder."""
+    crops_kept: int = Field(default=2048, ge=1)
+    """Crops whose codes are predicted, once, before the first step; the run goes round them. Predicting takes several
+    times as long as the decoder's own step."""

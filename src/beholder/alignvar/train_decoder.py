@@ -14,9 +14,10 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from beholder.alignvar.config import AlignVarConfig
-from beholder.alignvar.crops import Judged, Photos
+from beholder.alignvar.crops import Crops, Judged, Photos
 from beholder.alignvar.decode import decoded_latent, upscale_tiles
 from beholder.alignvar.folder import load, save
 from beholder.alignvar.gate import measure
@@ -33,25 +34,39 @@ from beholder.training.run_folder import MODEL, claim
 
 
 class DecoderLesson(Lesson):
-    """A tokeniser of which the decoder alone learns, and, frozen, the transformer that predicts its codes."""
+    """A tokeniser of which the decoder alone learns."""
 
-    def __init__(self, tokeniser: Tokeniser, transformer: AlignVar, recipe: DecoderRecipe) -> None:
+    def __init__(self, tokeniser: Tokeniser, ema: float) -> None:
         tokeniser.requires_grad_(False)
         tokeniser.decoder.requires_grad_(True)
-        super().__init__(tokeniser, recipe.ema)
-        self.transformer = transformer.eval().requires_grad_(False)
+        super().__init__(tokeniser, ema)
 
-    def forward(self, hr: Tensor, lr: Tensor) -> dict[str, Tensor]:
-        """`hr` uint8 [B, 3, 4h, 4w], `lr` float32 [B, 3, h, w] in [0, 1] -> `loss`."""
-        tokeniser = cast(Tokeniser, self.model)
-        fhat = decoded_latent(self.transformer, tokeniser, lr, self.transformer.config.decode).clone()
-        return {"loss": image_loss(tokeniser.decode(fhat, lr).float(), to_signed(hr))}
+    def forward(self, hr: Tensor, lr: Tensor, fhat: Tensor) -> dict[str, Tensor]:
+        """`hr` uint8 [B, 3, 4h, 4w], `lr` float32 [B, 3, h, w] in [0, 1], `fhat` [B, C, h, w] -> `loss`."""
+        decoded = cast(Tokeniser, self.model).decode(fhat, lr)
+        return {"loss": image_loss(decoded.float(), to_signed(hr))}
 
-    def train(self, mode: bool = True) -> DecoderLesson:
-        """The transformer stays as it is."""
-        super().train(mode)
-        self.transformer.eval()
-        return self
+
+class Predicted(Dataset[dict[str, Tensor]]):
+    """Crops with the latents that a transformer predicts for them, in memory; item i is crop i modulo their number."""
+
+    def __init__(self, model: AlignVar, tokeniser: Tokeniser, crops: Crops, *, length: int) -> None:
+        items = [crops[i] for i in range(len(crops))]
+        self.hr, self.lr = (torch.stack([item[name] for item in items]) for name in ("hr", "lr"))
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        for module in (model, tokeniser):
+            module.to(device)
+        batches = torch.split(self.lr.to(device), JUDGE_BATCH)
+        latents = [decoded_latent(model, tokeniser, lr, model.config.decode).cpu().clone() for lr in batches]
+        self.fhat = torch.cat(latents)
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        which = index % len(self.hr)
+        return {"hr": self.hr[which], "lr": self.lr[which], "fhat": self.fhat[which]}
 
 
 def train_decoder(
@@ -70,13 +85,17 @@ def train_decoder(
     torch.set_num_threads(recipe.threads)
     start = load(recipe.trained)
     _check(recipe, start.config)
+    if recipe.decode is not None:
+        start.model.config = start.config.model_copy(update={"decode": recipe.decode})
     claim(out, {**recipe.model_dump(mode="json"), "of": start.sha})
     material = read_material(recipe, photos, on_line)
     torch.manual_seed(recipe.seed)
+    kept = min(recipe.crops_kept, recipe.steps * recipe.batch)
+    on_line(f"predicting the codes of {kept} crops")
     chosen = run(
         recipe,
-        DecoderLesson(start.tokeniser, start.model, recipe),
-        material.crops,
+        DecoderLesson(start.tokeniser, recipe.ema),
+        lambda n: Predicted(start.model, start.tokeniser, material.crops(kept), length=n),
         lambda one: judge(start.model, cast(Tokeniser, one), material.judged),
         out,
         choose_by="gmsd",
@@ -95,7 +114,8 @@ def train_decoder(
 
 def judge(model: AlignVar, tokeniser: Tokeniser, judged: Judged) -> Numbers:
     """How near decoded tiles are, each held-out crop under one preset, by turns."""
-    device, lr = next(model.parameters()).device, judged.by_turns()
+    device, lr = next(tokeniser.parameters()).device, judged.by_turns()
+    model.to(device)
     decoded = [
         upscale_tiles(model, tokeniser, small.to(device), model.config.decode).cpu()
         for small in torch.split(lr, JUDGE_BATCH)
