@@ -151,7 +151,8 @@ def tokens_of(image: Tensor) -> Tensor:
 
 def image_of(tokens: Tensor) -> Tensor:
     """The inverse for squares: [B, S * S, C] -> [B, C, S, S]."""
-    return tokens.transpose(1, 2).unflatten(2, (isqrt(tokens.shape[1]),) * 2)
+    side = isqrt(tokens.shape[1])
+    return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
 
 
 def _replaced(index: Tensor, near: Tensor, chance: float, generator: torch.Generator | None) -> Tensor:

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from beholder.alignvar.config import AlignVarConfig
 from beholder.alignvar.crops import Crops, Judged, Photos
-from beholder.alignvar.decode import decoded_latent, upscale_tiles
+from beholder.alignvar.decode import decoded_latent
 from beholder.alignvar.folder import load, save
 from beholder.alignvar.gate import measure
 from beholder.alignvar.learn import Lesson, Numbers, run
@@ -53,12 +53,7 @@ class Predicted(Dataset[dict[str, Tensor]]):
     def __init__(self, model: AlignVar, tokeniser: Tokeniser, crops: Crops, *, length: int) -> None:
         items = [crops[i] for i in range(len(crops))]
         self.hr, self.lr = (torch.stack([item[name] for item in items]) for name in ("hr", "lr"))
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        for module in (model, tokeniser):
-            module.to(device)
-        batches = torch.split(self.lr.to(device), JUDGE_BATCH)
-        latents = [decoded_latent(model, tokeniser, lr, model.config.decode).cpu().clone() for lr in batches]
-        self.fhat = torch.cat(latents)
+        self.fhat = predicted(model, tokeniser, self.lr)
         self.length = length
 
     def __len__(self) -> int:
@@ -67,6 +62,15 @@ class Predicted(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         which = index % len(self.hr)
         return {"hr": self.hr[which], "lr": self.lr[which], "fhat": self.fhat[which]}
+
+
+def predicted(model: AlignVar, tokeniser: Tokeniser, lr: Tensor) -> Tensor:
+    """Latents of LR pictures [N, 3, h, w], float32 [N, C, h, w] on the CPU; on a GPU if there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for module in (model, tokeniser):
+        module.to(device)
+    batches = torch.split(lr.to(device), JUDGE_BATCH)
+    return torch.cat([decoded_latent(model, tokeniser, one, model.config.decode).cpu().clone() for one in batches])
 
 
 def train_decoder(
@@ -91,12 +95,13 @@ def train_decoder(
     material = read_material(recipe, photos, on_line)
     torch.manual_seed(recipe.seed)
     kept = min(recipe.crops_kept, recipe.steps * recipe.batch)
-    on_line(f"predicting the codes of {kept} crops")
+    on_line(f"predicting the codes of {kept} crops, once")
+    judged = predicted(start.model, start.tokeniser, material.judged.by_turns())
     chosen = run(
         recipe,
         DecoderLesson(start.tokeniser, recipe.ema),
         lambda n: Predicted(start.model, start.tokeniser, material.crops(kept), length=n),
-        lambda one: judge(start.model, cast(Tokeniser, one), material.judged),
+        lambda one: judge(cast(Tokeniser, one), material.judged, judged),
         out,
         choose_by="gmsd",
         higher_is_better=False,
@@ -112,15 +117,14 @@ def train_decoder(
     return Trained(out / MODEL, held_out)
 
 
-def judge(model: AlignVar, tokeniser: Tokeniser, judged: Judged) -> Numbers:
-    """How near decoded tiles are, each held-out crop under one preset, by turns."""
+def judge(tokeniser: Tokeniser, judged: Judged, fhat: Tensor) -> Numbers:
+    """How near the predicted latents [N, C, h, w] of held-out crops decode, each crop under one preset, by turns."""
     device, lr = next(tokeniser.parameters()).device, judged.by_turns()
-    model.to(device)
     decoded = [
-        upscale_tiles(model, tokeniser, small.to(device), model.config.decode).cpu()
-        for small in torch.split(lr, JUDGE_BATCH)
+        tokeniser.decode(latent.to(device), small.to(device)).float().cpu()
+        for latent, small in zip(torch.split(fhat, JUDGE_BATCH), torch.split(lr, JUDGE_BATCH), strict=True)
     ]
-    near = measure(torch.cat(decoded), judged.hr, lr)
+    near = measure(((torch.cat(decoded) + 1) / 2).clamp(0, 1), judged.hr, lr)
     return {"psnr": near.psnr, "gmsd": near.gmsd, "high_frequency": near.high_frequency}
 
 

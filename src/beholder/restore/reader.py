@@ -31,6 +31,7 @@ class Reader:
     def __init__(self, *, max_pixels: int, timeout_s: float) -> None:
         self._max_pixels = max_pixels
         self._timeout_s = timeout_s
+        self._is_ready: bool
         self._start()
 
     def __enter__(self) -> Self:
@@ -63,7 +64,7 @@ class Reader:
 
     def _start(self) -> None:
         context: Any = multiprocessing.get_context("spawn")  # torch has threads of its own, which no fork survives
-        self._is_ready: bool = False
+        self._is_ready = False
         ours, theirs = context.Pipe()
         self._pipe: Connection = ours
         self._process = context.Process(target=_work, args=(theirs, self._max_pixels), daemon=True)
