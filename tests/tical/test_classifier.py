@@ -106,11 +106,14 @@ def test_every_variant_learns(variant: str, data: Planted) -> None:
     assert (model.predict(tell.x) == tell.y).mean() > 0.6
 
 
-@pytest.mark.parametrize("typicality", ["radius_in", "radius_out"])
-def test_typicality_by_radius_is_a_rank(typicality: str, data: Planted) -> None:
+@pytest.mark.parametrize("typicality", ["radius_in", "radius_out", "frechet"])
+def test_typicality_by_radius_and_by_the_class_mean_is_a_rank(typicality: str, data: Planted, tmp_path: Path) -> None:
     learn = data.take(slice(0, 400))
-    t = small(typicality=typicality).fit(learn.x, learn.y).assess(learn.x)["voice_typicality"]
+    model = small(typicality=typicality).fit(learn.x, learn.y)
+    t = model.assess(learn.x)["voice_typicality"]
     assert 0 < t.min() < 0.1 < 0.9 < t.max() <= 1
+    save(model, tmp_path / "m")
+    assert load(tmp_path / "m").assess(learn.x)["voice_typicality"] == pytest.approx(t, abs=1e-6)
 
 
 def test_the_same_seed_gives_the_same_numbers(data: Planted) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from beholder.tical.config import TicalConfig
-from beholder.tical.geometry import distances, lift, radius
+from beholder.tical.geometry import distances, lift, midpoint, radius
 
 
 def test_a_vector_is_lifted_to_where_the_equation_says() -> None:
@@ -42,3 +42,22 @@ def test_gradients_are_finite_at_zero_and_at_the_rim() -> None:
     lift(h, TicalConfig()).sum().backward()
     assert h.grad is not None
     assert h.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("space", ["hyperbolic", "euclidean"])
+def test_the_midpoint_lies_between(space: str) -> None:
+    config = TicalConfig.model_validate({"space": space})
+    z = torch.tensor([[0.1, 0.2], [0.7, -0.4]], dtype=torch.float64)
+    middle = midpoint(z, config)[None]
+    away = distances(middle, z, config)[0]
+    assert away[0].item() == pytest.approx(away[1].item(), abs=1e-5)
+    assert away.sum().item() == pytest.approx(distances(z[:1], z[1:], config).item(), abs=1e-5)
+
+
+def test_the_midpoint_in_the_ball_is_einsteins() -> None:
+    z = lift(torch.randn(30, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), TicalConfig())
+    klein = 2 * z / (1 + (z**2).sum(dim=1, keepdim=True))
+    gamma = 1 / torch.sqrt(1 - (klein**2).sum(dim=1, keepdim=True))
+    mean = (gamma * klein).sum(dim=0) / gamma.sum()
+    expected = mean / (1 + torch.sqrt(1 - (mean**2).sum()))
+    assert torch.allclose(midpoint(z, TicalConfig()), expected, atol=1e-5)

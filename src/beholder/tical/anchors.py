@@ -17,7 +17,7 @@ from torch import Tensor
 
 from beholder.errors import UserError
 from beholder.tical.config import TicalConfig
-from beholder.tical.geometry import distances, radius
+from beholder.tical.geometry import distances, midpoint, radius
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -50,6 +50,8 @@ class AnchorSpace:
     temperature: float
     reference: tuple[Array, ...]
     """Per class the sorted scores of training samples that show it, which typicality is a rank among."""
+    means: Tensor | None = None
+    """(K, d) of the training samples of each class, where typicality is measured from there."""
 
     def read(self, z: Tensor, config: TicalConfig, rows: Rows | None = None) -> Reading:
         """Pseudo labels and typicality of points (n, d).
@@ -64,7 +66,7 @@ class AnchorSpace:
         """(1 + #{s_j >= s}) / (n + 1), with s the score of a sample under its class: the rank, from far to near."""
         if config.typicality == "none":
             return np.ones(len(classes))
-        score = _scores(z, near, config)[np.arange(len(classes)), classes]
+        score = _scores(z, near, self.means, config)[np.arange(len(classes)), classes]
         out = np.empty(len(classes))
         for k, reference in enumerate(self.reference):
             mine = classes == k
@@ -139,9 +141,13 @@ def place_anchors(
     told = present & (np.nan_to_num(confidence, nan=-1.0).argmax(axis=1) == y)
     if config.typicality_reference == "anchors":
         told &= np.isin(np.arange(len(z)), rows)
-    scores = _scores(z, near, config)
+    means = None
+    if config.typicality == "frechet":
+        each = [z[torch.from_numpy(present & (y == k))] for k in range(n_classes)]
+        means = torch.stack([midpoint(own, config) if len(own) else z.new_zeros(z.shape[1]) for own in each])
+    scores = _scores(z, near, means, config)
     reference = tuple(np.sort(scores[told & (y == k), k]) for k in range(n_classes))
-    return AnchorSpace(z[rows], rows, classes, bias, temperature, reference)
+    return AnchorSpace(z[rows], rows, classes, bias, temperature, reference, means)
 
 
 def near_distances(
@@ -166,8 +172,10 @@ def near_distances(
     return out
 
 
-def _scores(z: Tensor, near: Array, config: TicalConfig) -> Array:
+def _scores(z: Tensor, near: Array, means: Tensor | None, config: TicalConfig) -> Array:
     """(n, K): the higher, the less typical."""
+    if means is not None:
+        return distances(z, means, config).double().numpy()
     if config.typicality in ("radius_in", "radius_out"):
         away = radius(z, config).double().numpy()[:, None].repeat(near.shape[1], axis=1)
         return away if config.typicality == "radius_in" else -away

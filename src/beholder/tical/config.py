@@ -52,8 +52,9 @@ class TicalConfig(BaseModel):
     """Of the softmax over distances to anchors: fitted to the labels, or this number."""
     attribution_ridge: float = Field(default=0.02, gt=0)
     """Penalty on how far the heads of `attribution` go from heads of shared labels."""
-    typicality: Literal["rank", "radius_in", "radius_out", "none"] = "rank"
-    """Rank of the distance to the pseudo label's anchors; of the distance from the origin, either sign; always 1."""
+    typicality: Literal["rank", "frechet", "radius_in", "radius_out", "none"] = "rank"
+    """Rank of the distance to the pseudo label's anchors; to the mean of its class; from the origin, either sign;
+    always 1."""
     typicality_reference: Literal["class", "anchors"] = "class"
     """The rank is among all samples that are told as their class, or among anchors, which are unusually good."""
     agreement: Literal["jsd", "overlap"] = "jsd"

@@ -94,6 +94,8 @@ def _tensors(model: Model) -> dict[str, Tensor]:
         arrays[f"anchors.{m}.bias"] = space.bias
         arrays |= {f"anchors.{m}.reference.{k}": scores for k, scores in enumerate(space.reference)}
         out[f"anchors.{m}.points"] = space.points
+        if space.means is not None:
+            out[f"anchors.{m}.means"] = space.means
     if (attribution := fit.reference.attribution) is not None:
         for m in model.modalities_:
             arrays |= {f"attribution.{m}.weight": attribution.weight[m], f"attribution.{m}.bias": attribution.bias[m]}
@@ -118,6 +120,7 @@ def _rebuilt(settings: TicalConfig, config: dict[str, Any], stored: dict[str, Te
             array[f"anchors.{m}.bias"],
             config["temperature"][m],
             tuple(array[f"anchors.{m}.reference.{k}"] for k in range(len(classes))),
+            stored.get(f"anchors.{m}.means"),
         )
         for m in config["temperature"]
     }

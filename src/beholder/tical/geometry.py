@@ -45,6 +45,14 @@ def radius(z: Tensor, config: TicalConfig) -> Tensor:
     return distances(z, torch.zeros(1, z.shape[1], dtype=z.dtype), config)[:, 0]
 
 
+def midpoint(z: Tensor, config: TicalConfig) -> Tensor:
+    """The mean of points (n, d), (d,): the Einstein midpoint in the ball."""
+    if config.space == "euclidean":
+        return z.mean(dim=0)
+    out: Tensor = geoopt.PoincareBall(c=config.curvature).weighted_midpoint(z, reducedim=[0])
+    return out
+
+
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
     product = x @ y.T
     return ((x**2).sum(dim=1)[:, None] + (y**2).sum(dim=1)[None] - 2 * product).clamp_min(0.0)
