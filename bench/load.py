@@ -255,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         pictures = [path.read_bytes() for path in mixed(Path(name) / "pictures", PICTURES)]
         busy = busy_share()
         loads: dict[str, Load] = {}
-        for kind, queue in (("room for all", ("--queue", str(2 * given.clients))), ("queue of 128", ())):
+        for kind, queue in (("room for all", ("--queue", str(max(64, 2 * given.clients)))), ("queue of 128", ())):
             with served(Path(name) / kind.replace(" ", "-"), *options, *queue) as server:
                 loads[kind] = asyncio.run(crowd(server, pictures, clients=given.clients, seconds=given.seconds))
                 left = len(server.uploads)

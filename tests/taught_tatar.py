@@ -19,11 +19,11 @@ from beholder.tatar.tiny import make_tiny
 
 THINK = "Sharp and clean."
 STEPS = 128
-FORMS: tuple[Form, ...] = ("number", "reasons", "number", "level")
+FORMS: tuple[Form, ...] = ("reasons", "number", "reasons", "level")
 
 
 def taught(folder: Path) -> Path:
-    """A checkpoint of both tasks in `folder`; it learned numbers alone twice as often as reasons."""
+    """A checkpoint of both tasks in `folder`; half of what it learned has reasons, so it gives them."""
     tiny = make_tiny(folder / "start", TinyConfig(width=64, layers=2, vision_width=32, vision_layers=1, max_side=56))
     loaded = load(tiny, dtype=torch.float32)
     rng = np.random.default_rng(0)

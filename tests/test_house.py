@@ -126,6 +126,8 @@ def check_arguments(words: list[str], line: str) -> None:
     if not words or words[0] in {"--help", "-h", "--version"}:
         return
     assert words[0] in VERBS, f"no such verb: {line}"
+    if words[0] == "evaluate" and words[1:] and words[1] != "restoration":  # the verb `scores` may be left out
+        words = [words[0], "scores", *words[1:]]
     command = command_of(words[0])
     known = options_of(command) | {"-o"} | INHERITED_OPTIONS
     for word in words[1:]:
@@ -134,7 +136,7 @@ def check_arguments(words: list[str], line: str) -> None:
             known |= options_of(command)
         elif re.match(r"--[a-z]|-[a-z]$", word):
             assert word.split("=")[0] in known, f"no option {word}: {line}"
-        elif getattr(command, "commands", {}) and words[0] != "evaluate":  # whose verb `scores` may be left out
+        elif getattr(command, "commands", {}):
             raise AssertionError(f"no verb {word!r} below: {line}")
 
 

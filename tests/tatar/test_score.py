@@ -25,7 +25,7 @@ from beholder.scoring.asked import Asked
 from beholder.scoring.engines import Checkpoint
 from beholder.scoring.model import Model
 from beholder.task import TASKS, ScoreRange
-from beholder.tatar.backend import Prompt, TransformersBackend, Written
+from beholder.tatar.backend import TransformersBackend, Written
 from beholder.tatar.card import read_card
 from beholder.tatar.config import TinyConfig
 from beholder.tatar.folder import Loaded, load, save
@@ -154,10 +154,9 @@ def test_one_way_of_asking_at_a_time(checkpoint: Path) -> None:
         beholder.load(levels=True)
 
 
-def test_who_would_answer_at_once_is_made_to_reason(checkpoint: Path, pictures: list[Image.Image]) -> None:
+def test_the_think_block_is_opened_so_that_there_are_reasons(checkpoint: Path, pictures: list[Image.Image]) -> None:
     scorer = open_scorer(checkpoint, Asked(explain=True), threads=1)
-    at_once = [Prompt(picture, scorer.chat("quality").removesuffix("<think>")) for picture in pictures]
-    assert all(written.text.startswith("<answer>") for written in scorer.backend.write(at_once, 40))
+    assert scorer.chat("quality").endswith("<think>")
     for verdicts in scorer.infer([np.asarray(picture) for picture in pictures], TASKS):
         assert all(verdicts[task].reason for task in TASKS)
 

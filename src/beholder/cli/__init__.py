@@ -63,7 +63,7 @@ VERBS = {
     "models": Verb("beholder.cli.models:app", "What the numbers mean, and how accurate they are."),
     "evaluate": Verb(
         "beholder.cli.evaluate:app",
-        "Measure a model on rated pictures, or restored pictures beside true ones.",
+        "Measure a model on rated pictures, or restored pictures.",
         extra="evaluate",
     ),
     "compare": Verb("beholder.cli.compare:compare", "Compare two evaluations on the same pictures.", extra="evaluate"),
