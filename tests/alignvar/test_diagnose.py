@@ -27,12 +27,13 @@ def test_weights_of_attention_are_those_that_the_block_uses(model, lr, inputs):
     attention.register_forward_hook(lambda _, arguments, output: seen.append((arguments, output)))
     with torch.no_grad():
         model(lr, inputs)
-        (x, turns, mask, _), output = seen[0]
-        weights = attention_weights(attention, x, turns, mask)
+        (x, turns, *_), output = seen[0]
+        levels = rotary.levels(SCALES)
+        weights = attention_weights(attention, x, turns, levels)
         values = attention.projected(x, turns)[2]
         again = attention.proj((weights @ values).transpose(1, 2).flatten(2))
     torch.testing.assert_close(again, output, atol=1e-5, rtol=1e-5)
-    assert (weights * ~mask).abs().max() == 0
+    assert (weights * (levels[:, None] < levels)).abs().max() == 0
     torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
 
 
@@ -44,9 +45,9 @@ def test_distance_is_that_of_the_tokens_attended_to(model, lr, inputs):
     model.blocks[0].attention.register_forward_pre_hook(lambda _, arguments: seen.append(arguments))
     with torch.no_grad():
         model(lr, inputs)
-        x, turns, mask, _ = seen[0]
-        weights = attention_weights(model.blocks[0].attention, x, turns, mask)[1, 0]
-    at, levels = middles(SCALES), rotary.levels(SCALES)
+        x, turns, *_ = seen[0]
+        at, levels = middles(SCALES), rotary.levels(SCALES)
+        weights = attention_weights(model.blocks[0].attention, x, turns, levels)[1, 0]
     of_scale_3 = [
         sum(float(weights[query, key] * (at[query] - at[key]).norm()) for key in range(len(at)))
         for query in range(len(at))

@@ -58,21 +58,25 @@ def test_a_label_changes_the_prediction(labelled, tokeniser, pictures, lr):
     assert (good - poor).abs().max() > 1e-3
 
 
-def test_attention_gets_no_bias_but_the_mask(model, tokeniser, pictures, lr, monkeypatch):
-    seen = []
+def test_attention_gets_no_bias_and_is_what_a_mask_over_levels_gives(model, tokeniser, pictures, lr, monkeypatch):
+    """Section 3: SCA must not touch attention. Level by level is the same as all at once under a mask."""
+    seen, whole = [], []
     original = F.scaled_dot_product_attention
 
     def watched(*args, **kwargs):
         seen.append(kwargs)
         return original(*args, **kwargs)
 
+    attention = model.blocks[1].attention
+    attention.register_forward_hook(lambda _, arguments, output: whole.append((arguments, output)))
     monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
     model(lr, inputs_of(tokeniser, pictures))
+    assert len(seen) == 2 * 4  # blocks, levels
+    assert all(call == {"scale": 1.0} for call in seen)
+    (x, turns, *_), output = whole[0]
     levels = rotary.levels((1, 2, 3, 4))
-    assert len(seen) == 2
-    for call in seen:
-        assert call["scale"] == 1.0
-        assert torch.equal(call["attn_mask"], levels[:, None] >= levels)
+    masked = original(*attention.projected(x, turns), attn_mask=levels[:, None] >= levels, scale=1.0)
+    torch.testing.assert_close(attention.proj(masked.transpose(1, 2).flatten(2)), output)
 
 
 def test_levels_put_prefix_and_start_token_together():

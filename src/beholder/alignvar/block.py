@@ -6,6 +6,7 @@ The layout is VAR's (arXiv 2404.02905), so that its weights fit; see `var_weight
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,14 +47,19 @@ class Attention(nn.Module):
         self.log_scale = nn.Parameter(torch.full((heads,), math.log(4)))
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, turns: Tensor, mask: Tensor | None, cache: Cache | None) -> Tensor:
-        """[B, T, W] -> [B, T, W]. `mask` is boolean [T, T], True where a query (row) may see a key; none with a cache,
-        whose tokens everything may see."""
+    def forward(self, x: Tensor, turns: Tensor, level_sizes: Sequence[int], cache: Cache | None) -> Tensor:
+        """[B, T, W] -> [B, T, W]. The T tokens are levels of these sizes, one after another; a token sees its own
+        level, those before it, and all that is in the cache."""
         q, k, v = self.projected(x, turns)
+        first = k.shape[2]
         if cache is not None:
             k, v = cache.extended(k, v)
-        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
-        return self.proj(seen.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        end, parts = k.shape[2] - first, []
+        # Level by level, not all at once under a mask: what a mask would hide, two fifths of it all, is not computed.
+        for queries in torch.split(q, list(level_sizes), dim=2):
+            end += queries.shape[2]
+            parts.append(F.scaled_dot_product_attention(queries, k[:, :, :end], v[:, :, :end], scale=1.0))
+        return self.proj(torch.cat(parts, dim=2).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def projected(self, x: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries at their temperature, keys and values, [B, heads, T, head_dim] each; the first two turned."""
@@ -80,14 +86,14 @@ class Block(nn.Module):
         self._initialise(config)
 
     def forward(
-        self, x: Tensor, condition: Tensor | None, turns: Tensor, mask: Tensor | None, cache: Cache | None
+        self, x: Tensor, condition: Tensor | None, turns: Tensor, level_sizes: Sequence[int], cache: Cache | None
     ) -> Tensor:
         """[B, T, W] -> [B, T, W]; `condition` [B, W] where there is AdaLN."""
         if self.modulation is None or condition is None:
-            x = x + self._kept(self.attention(self.norm1(x), turns, mask, cache))
+            x = x + self._kept(self.attention(self.norm1(x), turns, level_sizes, cache))
             return x + self._kept(self.mlp(self.norm2(x)))
         gate1, gate2, scale1, scale2, shift1, shift2 = self.modulation(F.silu(condition))[:, None].chunk(6, dim=-1)
-        x = x + self._kept(gate1 * self.attention(self.norm1(x) * (1 + scale1) + shift1, turns, mask, cache))
+        x = x + self._kept(gate1 * self.attention(self.norm1(x) * (1 + scale1) + shift1, turns, level_sizes, cache))
         return x + self._kept(gate2 * self.mlp(self.norm2(x) * (1 + scale2) + shift2))
 
     def _kept(self, branch: Tensor) -> Tensor:

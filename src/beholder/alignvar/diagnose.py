@@ -30,12 +30,13 @@ def attention_distance(model: AlignVar, lr: Tensor, inputs: Tensor) -> Tensor:
     scales = model.scales
     places = middles(scales).to(lr.device)
     distances, queries = torch.cdist(places, places), _queries(scales).to(lr.device)
+    levels = rotary.levels(scales).to(lr.device)
     found: list[Tensor] = []
 
     def look(attention: nn.Module, seen: tuple[Any, ...]) -> None:
         assert isinstance(attention, Attention)
-        x, turns, mask, _ = seen
-        reach = (attention_weights(attention, x, turns, mask) * distances).sum(-1)
+        x, turns, *_ = seen
+        reach = (attention_weights(attention, x, turns, levels) * distances).sum(-1)
         found.append(reach @ queries)
 
     hooks = [block.attention.register_forward_pre_hook(look) for block in model.blocks]  # type: ignore[union-attr,operator]
@@ -55,10 +56,13 @@ def uniform_distance(scales: tuple[int, ...]) -> Tensor:
     return reach @ _queries(scales)
 
 
-def attention_weights(attention: Attention, x: Tensor, turns: Tensor, mask: Tensor) -> Tensor:
-    """What each query takes of each key, float32 [B, heads, T, T], for the arguments of `Attention.forward`."""
+def attention_weights(attention: Attention, x: Tensor, turns: Tensor, levels: Tensor) -> Tensor:
+    """What each query takes of each key, float32 [B, heads, T, T], for `x` and `turns` of `Attention.forward`.
+
+    `levels`, int64 [T]: a query sees keys of its own level and of lower ones.
+    """
     q, k, _ = attention.projected(x, turns)
-    return (q.float() @ k.float().transpose(2, 3)).masked_fill(~mask, -torch.inf).softmax(-1)
+    return (q.float() @ k.float().transpose(2, 3)).masked_fill(levels[:, None] < levels, -torch.inf).softmax(-1)
 
 
 def middles(scales: tuple[int, ...]) -> Tensor:

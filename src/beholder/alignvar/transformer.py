@@ -1,7 +1,7 @@
 """The transformer: all codes of scale k from the LR picture and the scales before k, in one pass (sections 4 to 6).
 
-A token sees every token of its own and of lower levels. In training all scales go through at once, under a mask;
-decoding goes scale by scale and keeps keys and values, so it needs no mask.
+A token sees every token of its own and of lower levels. In training all scales go through at once, attention level by
+level; decoding goes scale by scale and keeps keys and values. Neither needs a mask.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ class AlignVar(nn.Module):
     """T tokens: S_K² of the prefix, the start token, those of scales 2 to K. L codes: those of scales 1 to K."""
 
     turns: Tensor
-    mask: Tensor
 
     def __init__(self, config: AlignVarConfig) -> None:
         super().__init__()
@@ -62,9 +61,7 @@ class AlignVar(nn.Module):
         self.head.weight.data.mul_(_HEAD_SHRINK)
         if self.head_modulation is not None:
             self.head_modulation.weight.data.mul_(0.5)
-        levels = rotary.levels(scales)
         self.register_buffer("turns", rotary.table(scales, t.width // t.heads), persistent=False)
-        self.register_buffer("mask", levels[:, None] >= levels, persistent=False)
 
     def forward(self, lr: Tensor, inputs: Tensor, label: Tensor | None = None) -> Tensor:
         """Logits of every code, float32 [B, L, V], each from the scales before its own.
@@ -78,8 +75,9 @@ class AlignVar(nn.Module):
         sides = [side * side for side in self.scales[1:]]
         later = [self._tokens(part, k + 1, prefix, maps) for k, part in enumerate(torch.split(inputs, sides, dim=1))]
         x = torch.cat([begin, *later], dim=1)
+        level_sizes = [begin.shape[1], *sides]
         for block in self.blocks:
-            x = block(x, condition, self.turns, self.mask, None)
+            x = block(x, condition, self.turns, level_sizes, None)
         return self._logits(x[:, self.n_prefix :], condition)
 
     def begin(self, lr: Tensor, label: Tensor | None = None) -> tuple[Tensor, State]:
@@ -122,7 +120,7 @@ class AlignVar(nn.Module):
     def _through(self, x: Tensor, state: State, first: int) -> Tensor:
         turns = self.turns[:, first : first + x.shape[1]]
         for block, cache in zip(self.blocks, state.caches, strict=True):
-            x = block(x, state.condition, turns, None, cache)
+            x = block(x, state.condition, turns, [x.shape[1]], cache)
         return x
 
     def _logits(self, x: Tensor, condition: Tensor | None) -> Tensor:
