@@ -1,10 +1,11 @@
-"""How far attention reaches and how errors of coarse scales grow, of the models that the ablation left; two plots.
+"""How far attention reaches and how errors of coarse scales grow, of the models of the ablation; two plots.
 
-    python bench/alignvar_diagnose.py recipes/alignvar/ablation-nano.yaml -o runs/alignvar/ablation
-    python bench/alignvar_diagnose.py --draw             # the plots again, from the stored results
+    python bench/alignvar_diagnose.py recipes/alignvar/ablation-nano.yaml
+    python bench/alignvar_diagnose.py --draw             # the plots again, from the stored result
 
-The rows shown must be finished for all seeds of the recipe. Held-out photos, one crop each, half of them clean and half
-degraded. Means over seeds and photos, intervals over both. Needs `pip install '.[train]' matplotlib`.
+Measured by the ablation itself at the end of each run; here it is put together. The rows shown must be finished for all
+seeds of the recipe. Held-out photos, one crop each, half of them clean and half degraded. Means over seeds and photos,
+intervals over both. Needs `pip install '.[train]' matplotlib`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from record import RESULTS, ROOT, Table, busy_share, publish, script
-from torch import Tensor
+from numpy.typing import NDArray
+from record import RESULTS, ROOT, Table, publish, script
 
-from beholder.alignvar.ablation import EXAMPLE, AblationRecipe, trained_model
-from beholder.alignvar.diagnose import attention_distance, error_drift, uniform_distance
-from beholder.alignvar.folder import Loaded, load
-from beholder.alignvar.material import read_material
+from beholder.alignvar.ablation import EXAMPLE, AblationRecipe, stored
+from beholder.alignvar.diagnose import SHARE, uniform_distance
 from beholder.errors import UserError
 from beholder.evaluate.crossed import crossed_mean
 from beholder.training.recipe import read_recipe
@@ -35,53 +33,33 @@ PANELS = {
     "attention": {"attention": "mean attention distance, cells of the last scale"},
     "drift": {"carried": "share of the error left in the last latent", "picture": "error of the picture, of 255"},
 }
-BATCH = 8
-
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # told apart by colour-blind eyes too
 
+Values = NDArray[np.float64]
 Series = list[dict[str, float | None]]
 """Per scale `mean` and `half` of its interval."""
 
 
-def measured(loaded: Loaded, hr: Tensor, lr: Tensor, share: float) -> dict[str, Tensor]:
-    """Per photo and scale, [N, K]: `attention` in cells, `carried`, the share of an error that is left in the last
-    latent, and `picture`, the error of the picture in steps of 255."""
-    found: dict[str, list[Tensor]] = {"attention": [], "carried": [], "picture": []}
-    model, tokeniser = loaded.model, loaded.tokeniser
-    for large, small in zip(torch.split(hr, BATCH), torch.split(lr, BATCH), strict=True):
-        with torch.no_grad():
-            z = tokeniser.encode(2 * large.float() / 255 - 1, small)
-            inputs = tokeniser.inputs(tokeniser.quantise(z).fhats)
-        found["attention"].append(attention_distance(model, small, inputs).mean(dim=(1, 2)))
-        drift = error_drift(model, tokeniser, small, share=share)
-        found["carried"].append((drift.latent / drift.injected).T)
-        found["picture"].append(255 * drift.picture.T)
-    return {name: torch.cat(parts) for name, parts in found.items()}
-
-
-def over_seeds_and_photos(values: Sequence[Tensor]) -> Series:
+def over_seeds_and_photos(values: Sequence[Values]) -> Series:
     """One [N, K] per seed -> per scale the mean and half of its interval."""
-    stacked = torch.stack(list(values)).double().numpy()
+    stacked = np.stack(list(values))
     return [dict(zip(("mean", "half"), crossed_mean(stacked[..., k]), strict=True)) for k in range(stacked.shape[2])]
 
 
-def diagnose(recipe: AblationRecipe, out: Path, rows: Sequence[str], share: float) -> dict[str, Any]:
+def diagnose(recipe: AblationRecipe, results: Path, rows: Sequence[str]) -> dict[str, Any]:
     """`rows`: row -> what -> a series; `differences` from the first row, same seeds and photos; scales; `uniform`."""
-    models = {row: [trained_model(recipe, row, seed, out) for seed in recipe.seeds] for row in rows}
-    base = recipe.base.model_copy(update={"crops_per_photo": 1})
-    judged = read_material(base, None, print).judged
-    lr, scales = judged.by_turns(), base.model.tokeniser.scales
-    found: dict[str, dict[str, list[Tensor]]] = {row: {} for row in rows}
-    for row, folders in models.items():
-        for folder in folders:
-            for what, values in measured(load(folder), judged.hr, lr, share).items():
-                found[row].setdefault(what, []).append(values)
+    scales = recipe.base.model.tokeniser.scales
+    found: dict[str, dict[str, list[Values]]] = {row: {} for row in rows}
+    for row in rows:
+        for seed in recipe.seeds:
+            for what, values in stored(recipe, row, seed, results)["diagnosed"].items():
+                found[row].setdefault(what, []).append(np.array(values, np.float64))
     first = found[rows[0]]
     return {
         "scales": list(scales),
         "uniform": uniform_distance(scales).tolist(),
-        "share": share,
-        "photos": len(lr),
+        "share": SHARE,
+        "photos": len(first["attention"][0]),
         "seeds": list(recipe.seeds),
         "rows": {
             row: {what: over_seeds_and_photos(values) for what, values in parts.items()} for row, parts in found.items()
@@ -166,32 +144,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, store, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", nargs="?", type=Path, help="of the ablation")
-    parser.add_argument("-o", "--out", type=Path, help="folder of its runs")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), help="the first is what the others are compared with")
-    parser.add_argument("--share", type=float, default=0.2, help="of a scale's codes replaced, default: %(default)s")
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--draw", action="store_true", help="measure nothing")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--plots", type=Path, default=ROOT / "docs")
     given = parser.parse_args(arguments)
     file = given.results / f"{NAME}.json"
     if not given.draw:
-        if given.recipe is None or given.out is None:
-            raise UserError("which ablation? Give its recipe and -o with the folder of its runs, or --draw")
-        if not 0 < given.share <= 1:
-            raise UserError(f"--share {given.share}; it is above 0 and at most 1")
-        torch.set_num_threads(given.threads)
-        busy = busy_share()
-        result = diagnose(read_recipe(given.recipe, AblationRecipe, EXAMPLE), given.out, given.rows, given.share)
+        if given.recipe is None:
+            raise UserError("which ablation? Give its recipe, or --draw")
+        result = diagnose(read_recipe(given.recipe, AblationRecipe, EXAMPLE), given.results, given.rows)
         publish(
             NAME,
             f"Per scale, means over {result['photos']} held-out photos and {len(result['seeds'])} seeds: how far it "
-            f"looks; and with {given.share:.0%} of its codes replaced, at least one, the share of that error left at "
+            f"looks; and with {SHARE:.0%} of its codes replaced, at least one, the share of that error left at "
             "the end",
             table_of(result),
             measured=result,
             notes=[f"*: differs from {given.rows[0]}, the 95 % interval over seeds and photos leaves out 0."],
-            busy_before=busy,
+            busy_before=None,
             folder=given.results,
         )
     if not file.is_file():

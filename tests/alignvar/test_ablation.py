@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from beholder.alignvar.ablation import AblationRecipe, finish, run_ablation, run_of, trained_model
+from beholder.alignvar.ablation import AblationRecipe, finish, run_ablation, run_of, stored
 from beholder.alignvar.ablation_table import NULL, compare, tables
 from beholder.alignvar.config import SIZES
 from beholder.alignvar.folder import save_tokeniser
@@ -44,59 +44,63 @@ def test_the_recipe_has_every_row_of_the_grid_and_no_two_are_the_same_run(base) 
     recipe = read_recipe(RECIPE, AblationRecipe, "")
     recipe = recipe.model_copy(update={"base": recipe.base.model_copy(update={"tokeniser": base["tokeniser"]})})
     assert len(recipe.seeds) >= 3
-    runs = {row: run_of(recipe, row, 0, Path("x")) for row in recipe.rows}
-    assert len({run.digest for run in runs.values()}) == len(runs) == 11
+    runs = {row: run_of(recipe, row, 0, Path("x"), Path("y")) for row in recipe.rows}
+    assert len({run.digest for run in runs.values()}) == len(runs) == 7
     assert runs["no SCA"].recipe.model.sca.gate == "off"
     assert runs["no HCC"].recipe.loss.hcc.weight == 0
-    assert runs["paper's target"].recipe.loss.hcc.target == "paper"
+    assert runs["pixel HCC"].recipe.loss.hcc.space == "pixel"
     assert runs["full"].recipe.loss.hcc.weight == 1
 
 
 def test_a_run_is_found_by_what_its_weights_depend_on_alone(base, tmp_path: Path, monkeypatch) -> None:
     rows = {"full": {}, "lambda 1": {"hcc": {"weight": 1.0}}, "none": {"hcc": {"weight": 0}}}
     recipe = recipe_of(base, rows, [0, 1])
-    full = run_of(recipe, "full", 0, tmp_path).digest
-    assert run_of(recipe, "lambda 1", 0, tmp_path).digest == full
-    assert run_of(recipe_of(base, rows, [0], name="b"), "full", 0, tmp_path).digest == full
+    full = run_of(recipe, "full", 0, tmp_path, tmp_path).digest
+    assert run_of(recipe, "lambda 1", 0, tmp_path, tmp_path).digest == full
+    assert run_of(recipe_of(base, rows, [0], name="b"), "full", 0, tmp_path, tmp_path).digest == full
     others = {
-        run_of(recipe, "full", 1, tmp_path).digest,
-        run_of(recipe, "none", 0, tmp_path).digest,
-        run_of(recipe_of(base, rows, [0], steps=3), "full", 0, tmp_path).digest,
+        run_of(recipe, "full", 1, tmp_path, tmp_path).digest,
+        run_of(recipe, "none", 0, tmp_path, tmp_path).digest,
+        run_of(recipe_of(base, rows, [0], steps=3), "full", 0, tmp_path, tmp_path).digest,
     }
     save_tokeniser(Tokeniser(SIZES["tiny"].tokeniser), tmp_path / "other")
-    others.add(run_of(recipe_of(base, rows, [0], tokeniser=tmp_path / "other"), "full", 0, tmp_path).digest)
+    others.add(run_of(recipe_of(base, rows, [0], tokeniser=tmp_path / "other"), "full", 0, tmp_path, tmp_path).digest)
     monkeypatch.setitem(SIZES, "tiny", SIZES["tiny"].model_copy(update={"fidelity": 0.5}))  # what the size is made of
-    others.add(run_of(recipe, "full", 0, tmp_path).digest)
+    others.add(run_of(recipe, "full", 0, tmp_path, tmp_path).digest)
     assert len(others | {full}) == 6
 
 
 def test_runs_leave_numbers_and_tables_and_are_not_done_again(base, tmp_path: Path) -> None:
     recipe = recipe_of(base, {"full": {}, "no SCA": {"sca": {"gate": "off"}}}, [0, 1])
+    out, results = tmp_path / "runs", tmp_path / "results"
     with pytest.raises(UserError, match="not finished"):
-        trained_model(recipe, "full", 0, tmp_path)
+        stored(recipe, "full", 0, results)
     for row in recipe.rows:
-        finish(run_of(recipe, row, 0, tmp_path))
-    first = json.loads(run_of(recipe, "full", 0, tmp_path).result.read_bytes())
+        finish(run_of(recipe, row, 0, out, results))
+    first = stored(recipe, "full", 0, results)
     names = ("ce", "hcc", "greedy/psnr", "greedy/gmsd", "greedy/high_frequency")
     assert set(first["ours"]) == {f"{preset}/{name}" for preset in ("bicubic", "realesrgan-mild") for name in names}
     assert {len(values) for values in first["ours"].values()} == {3}  # one per held-out photo
-    assert (trained_model(recipe, "no SCA", 0, tmp_path) / "config.json").is_file()
-    assert not list(tmp_path.glob("runs/*/checkpoints"))
+    shapes = {what: (len(rows), len(rows[0])) for what, rows in first["diagnosed"].items()}
+    assert shapes == dict.fromkeys(("attention", "carried", "picture"), (3, 4))  # photos, scales
+    assert (run_of(recipe, "no SCA", 0, out, results).folder / "model/config.json").is_file()
+    assert not list(out.glob("*/checkpoints"))
 
     one_seed = recipe.model_copy(update={"seeds": (0,)})
-    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "results").iterdir()}
-    (file,) = run_ablation(one_seed, tmp_path, tmp_path / "tables")
-    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "results").iterdir()} == before
-    stored = json.loads(file.read_bytes())
-    assert [line[0] for line in stored["table"]["rows"]] == ["bicubic", "true codes", "full", "no SCA"]
-    assert stored["measured"]["full"][0]["bicubic/ce"] == pytest.approx(sum(first["ours"]["bicubic/ce"]) / 3, abs=1e-5)
+    before = {file: file.stat().st_mtime_ns for file in results.glob("*/*")}
+    assert len(before) == 2
+    (file,) = run_ablation(one_seed, tmp_path / "elsewhere", results)  # the weights are not needed again
+    assert {file: file.stat().st_mtime_ns for file in results.glob("*/*")} == before
+    table = json.loads(file.read_bytes())
+    assert [line[0] for line in table["table"]["rows"]] == ["bicubic", "true codes", "full", "no SCA"]
+    assert table["measured"]["full"][0]["bicubic/ce"] == pytest.approx(sum(first["ours"]["bicubic/ce"]) / 3, abs=1e-5)
 
 
 def test_a_missing_tokeniser_and_unknown_rows_are_said(base, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="train the tokeniser first"):
-        run_of(recipe_of(base, {"full": {}}, [0], tokeniser=tmp_path), "full", 0, tmp_path)
+        run_of(recipe_of(base, {"full": {}}, [0], tokeniser=tmp_path), "full", 0, tmp_path, tmp_path)
     with pytest.raises(UserError, match="rows are full, seeds 0"):
-        trained_model(recipe_of(base, {"full": {}}, [0]), "half", 0, tmp_path)
+        stored(recipe_of(base, {"full": {}}, [0]), "half", 0, tmp_path)
     with pytest.raises(ValueError, match="one must be 'full'"):
         recipe_of(base, {"no SCA": {"sca": {"gate": "off"}}}, [0])
     with pytest.raises(ValueError, match="there twice"):

@@ -38,14 +38,14 @@ def finished(tmp_path_factory, render_picture):
     recipe = AblationRecipe.model_validate(fields)
     for row in rows:
         for seed in (0, 1):
-            finish(run_of(recipe, row, seed, folder / "out"))
+            finish(run_of(recipe, row, seed, folder / "out", folder / "results"))
     return folder
 
 
 def test_one_command_measures_stores_and_draws(finished, tmp_path, capsys):
-    line = [str(finished / "recipe.yaml"), "-o", str(finished / "out"), "--rows", "full", "no HCC", "--threads", "1"]
-    alignvar_diagnose.main([*line, "--results", str(tmp_path), "--plots", str(tmp_path)])
-    stored = json.loads((tmp_path / "alignvar-diagnose.json").read_bytes())
+    line = [str(finished / "recipe.yaml"), "--rows", "full", "no HCC", "--results", str(finished / "results")]
+    alignvar_diagnose.main([*line, "--plots", str(tmp_path)])
+    stored = json.loads((finished / "results/alignvar-diagnose.json").read_bytes())
     assert stored["table"]["columns"] == ["", "1x1", "2x2", "3x3", "4x4"]
     assert len(stored["table"]["rows"]) == 1 + 2 * 3
     full = stored["measured"]["rows"]["full"]
@@ -55,9 +55,9 @@ def test_one_command_measures_stores_and_draws(finished, tmp_path, capsys):
     first = {file.name: file.read_bytes() for file in tmp_path.glob("*.svg")}
     assert set(first) == set(alignvar_diagnose.PLOTS.values())
     assert all(text in first["alignvar-drift.svg"].decode() for text in ("no HCC", "4x4", "of 255"))
-    alignvar_diagnose.main(["--draw", "--results", str(tmp_path), "--plots", str(tmp_path)])
+    alignvar_diagnose.main(["--draw", "--results", str(finished / "results"), "--plots", str(tmp_path)])
     assert {file.name: file.read_bytes() for file in tmp_path.glob("*.svg")} == first
-    assert str(finished) not in (tmp_path / "alignvar-diagnose.json").read_text()
+    assert str(finished) not in (finished / "results/alignvar-diagnose.json").read_text()
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_is_missing_is_said(line, message):
 
 def test_a_row_that_is_not_finished_is_said(finished, tmp_path):
     with pytest.raises(UserError, match="'full' with seed 0 is not finished"):
-        alignvar_diagnose.main([str(finished / "recipe.yaml"), "-o", str(tmp_path), "--rows", "full"])
+        alignvar_diagnose.main([str(finished / "recipe.yaml"), "--results", str(tmp_path), "--rows", "full"])
 
 
 def test_a_difference_whose_interval_leaves_out_0_has_a_star():

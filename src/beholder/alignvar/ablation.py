@@ -3,8 +3,9 @@
     python -m beholder.alignvar.ablation recipes/alignvar/ablation-nano.yaml -o runs/alignvar/ablation
 
 A run lies under the hash of everything that its weights depend on, so a finished one is never done again, also where
-rows were renamed or another ablation asks for the same; a stopped one goes on. Steps are fixed, not minutes: a busy
-machine changes no result. The tables are written after each run, of what is done until then.
+rows were renamed or another ablation asks for the same; a stopped one goes on. All that tables and plots need of a run
+is one small file in the folder of results, so its weights may go. Steps are fixed, not minutes: a busy machine changes
+no result. The tables are written after each run, of what is done until then.
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from beholder.alignvar.ablation_table import GREEDY, MEASURES, Measured, tables
+from beholder.alignvar.ablation_table import GREEDY, MEASURES, NAME, Measured, tables
 from beholder.alignvar.config import Decoding, HccConfig, LossConfig, ScaConfig
 from beholder.alignvar.crops import Judged
 from beholder.alignvar.decode import upscale_tiles
 from beholder.alignvar.degrade import enlarge
+from beholder.alignvar.diagnose import diagnosed
 from beholder.alignvar.folder import TOKENISER_FILE, load, load_tokeniser
 from beholder.alignvar.gate import measure
 from beholder.alignvar.learn import minutes_of
@@ -42,7 +44,7 @@ from beholder.alignvar.transformer import AlignVar
 from beholder.errors import UserError
 from beholder.language.rows import write_whole
 from beholder.training.recipe import read_recipe
-from beholder.training.run_folder import CHECKPOINTS, MODEL, last_whole_checkpoint, read_state
+from beholder.training.run_folder import CHECKPOINTS, last_whole_checkpoint, read_state
 
 EXAMPLE = "recipes/alignvar/ablation-nano.yaml"
 FULL = "full"
@@ -87,22 +89,15 @@ class Run(NamedTuple):
     recipe: AlignVarRecipe
     digest: str
     """Of everything that its weights depend on."""
-    out: Path
-    """Of the ablation."""
-
-    @property
-    def folder(self) -> Path:
-        """Of this training; `folder / "model"` is what it left."""
-        return self.out / "runs" / self.digest
-
-    @property
-    def result(self) -> Path:
-        """Its held-out numbers; there once it is finished."""
-        return self.out / "results" / f"{self.digest}.json"
+    folder: Path
+    """Of this training; `folder / "model"` is what it left."""
+    result: Path
+    """Its held-out numbers; there once it is finished."""
 
 
-def run_of(recipe: AblationRecipe, row: str, seed: int, out: Path) -> Run:
-    """The run of a row and a seed. Raises UserError where there is no tokeniser yet."""
+def run_of(recipe: AblationRecipe, row: str, seed: int, out: Path, results: Path) -> Run:
+    """The run of a row and a seed, below `out`, and its numbers, below `results`. Raises UserError where there is no
+    tokeniser yet."""
     base, change = recipe.base, recipe.rows[row]
     loss = base.loss.model_copy(update={"hcc": change.hcc or base.loss.hcc})
     one = base.model_copy(update={"seed": seed, "sca": change.sca or base.sca, "loss": loss})
@@ -113,12 +108,13 @@ def run_of(recipe: AblationRecipe, row: str, seed: int, out: Path) -> Run:
     facts["tokeniser"] = hashlib.sha256(file.read_bytes()).hexdigest()
     facts["model"] = one.model.model_dump(mode="json")  # the recipe only says its size
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-    return Run(f"{row}, seed {seed}", one.model_copy(update={"name": digest}), digest, out)
+    renamed = one.model_copy(update={"name": digest})
+    return Run(f"{row}, seed {seed}", renamed, digest, out / digest, results / NAME / f"{digest}.json")
 
 
 def run_ablation(recipe: AblationRecipe, out: Path, results: Path, processes: int = 1) -> list[Path]:
     """Do what is not done yet, row by row and seed by seed, several at once; the files of the tables in `results`."""
-    runs = {(row, seed): run_of(recipe, row, seed, out) for seed in recipe.seeds for row in recipe.rows}
+    runs = {(row, seed): run_of(recipe, row, seed, out, results) for seed in recipe.seeds for row in recipe.rows}
     left = {run.digest: run for run in runs.values() if not run.result.is_file()}
     files = _write(recipe, runs, results)
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -151,6 +147,7 @@ def finish(run: Run) -> None:
         "torch": torch.__version__,
         "ours": measure_model(loaded.model, loaded.tokeniser, judged, per_photo),
         "beside": measure_beside(loaded.tokeniser, judged, per_photo),
+        "diagnosed": diagnosed(loaded.model, loaded.tokeniser, judged, per_photo),
     }
     run.result.parent.mkdir(parents=True, exist_ok=True)
     write_whole(run.result, json.dumps(found) + "\n")
@@ -208,15 +205,16 @@ def _write(recipe: AblationRecipe, runs: dict[tuple[str, int], Run], results: Pa
     return written
 
 
-def trained_model(recipe: AblationRecipe, row: str, seed: int, out: Path) -> Path:
-    """The model folder of a finished run. Raises UserError where it is not finished or there is no such row or seed."""
+def stored(recipe: AblationRecipe, row: str, seed: int, results: Path) -> dict[str, Any]:
+    """What a finished run left. Raises UserError where it is not finished or there is no such row or seed."""
     if row not in recipe.rows or seed not in recipe.seeds:
         rows, seeds = ", ".join(recipe.rows), ", ".join(map(str, recipe.seeds))
         raise UserError(f"no run of {row!r} with seed {seed}: rows are {rows}, seeds {seeds}")
-    run = run_of(recipe, row, seed, out)
-    if not run.result.is_file():
-        raise UserError(f"{row!r} with seed {seed} is not finished in {out}; run beholder.alignvar.ablation first")
-    return run.folder / MODEL
+    file = run_of(recipe, row, seed, Path(), results).result
+    if not file.is_file():
+        raise UserError(f"{row!r} with seed {seed} is not finished: {file} is not there")
+    found: dict[str, Any] = json.loads(file.read_bytes())
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -224,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--results", type=Path, help="folder of the tables; the folder of the runs by default")
+    parser.add_argument("--results", type=Path, help="folder of numbers and tables; that of the runs by default")
     parser.add_argument("--tokeniser", type=Path, help="instead of the recipe's")
     parser.add_argument("--processes", type=int, default=2, help="runs side by side, default: %(default)s")
     options = parser.parse_args(arguments)

@@ -14,9 +14,14 @@ from torch import Tensor, nn
 
 from beholder.alignvar import rotary
 from beholder.alignvar.block import Attention
+from beholder.alignvar.crops import Judged
 from beholder.alignvar.pyramid import area, tokens_of
 from beholder.alignvar.tokeniser import Tokeniser
 from beholder.alignvar.transformer import AlignVar
+
+SHARE = 0.2
+"""Of a scale's codes that are replaced."""
+BATCH = 8
 
 
 @torch.inference_mode()
@@ -89,7 +94,7 @@ class Drift:
 
 
 @torch.inference_mode()
-def error_drift(model: AlignVar, tokeniser: Tokeniser, lr: Tensor, *, share: float = 0.2, seed: int = 0) -> Drift:
+def error_drift(model: AlignVar, tokeniser: Tokeniser, lr: Tensor, *, share: float = SHARE, seed: int = 0) -> Drift:
     """Decode greedily with some codes of one scale replaced by random ones, for each scale, against without.
 
     `share` of a scale's codes are replaced, at least one; the model predicts all later scales. Which codes are replaced
@@ -110,6 +115,28 @@ def error_drift(model: AlignVar, tokeniser: Tokeniser, lr: Tensor, *, share: flo
         latent.append(_rms((drifted - calm) / std))
         pixels.append(_rms((tokeniser.decode(drifted, lr) - picture) / 2))
     return Drift(torch.stack(injected), torch.stack(latent), torch.stack(pixels))
+
+
+def diagnosed(model: AlignVar, tokeniser: Tokeniser, judged: Judged, per_photo: int) -> dict[str, list[list[float]]]:
+    """Both of the first crop of each held-out photo, the presets by turns: per photo a number per scale.
+
+    `attention` in cells; `carried`, the share of an error that is left in the last latent; `picture`, the error of the
+    picture in steps of 255.
+    """
+    lr, hr = judged.by_turns()[::per_photo], judged.hr[::per_photo]
+    found: dict[str, list[list[float]]] = {"attention": [], "carried": [], "picture": []}
+    for large, small in zip(torch.split(hr, BATCH), torch.split(lr, BATCH), strict=True):
+        with torch.no_grad():
+            z = tokeniser.encode(2 * large.float() / 255 - 1, small)
+            inputs = tokeniser.inputs(tokeniser.quantise(z).fhats)
+        drift = error_drift(model, tokeniser, small, share=SHARE)
+        for name, values in (
+            ("attention", attention_distance(model, small, inputs).mean(dim=(1, 2))),
+            ("carried", (drift.latent / drift.injected).T),
+            ("picture", 255 * drift.picture.T),
+        ):
+            found[name] += [[round(value, 5) for value in row] for row in values.tolist()]
+    return found
 
 
 def _greedy(
