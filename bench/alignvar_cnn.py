@@ -39,6 +39,7 @@ from beholder.alignvar.recipe import AlignVarRecipe
 from beholder.batch.files import replacing
 from beholder.errors import UserError
 from beholder.restore.upscaler import CPU_BATCH, GPU_BATCH, Upscaler
+from beholder.training.precision import computes_bfloat16
 from beholder.training.recipe import read_recipe
 
 WEIGHTS_FILE = "cnn.safetensors"
@@ -110,6 +111,7 @@ def train(
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
     )
+    bf16 = recipe.bf16 and computes_bfloat16(torch.device(device).type)
     n_steps, start_s = 0, time.monotonic()
     said_s = start_s
     for step, batch in enumerate(DataLoader(crops, batch_size=recipe.batch, num_workers=recipe.loaders)):
@@ -122,7 +124,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * used))
         lr, hr = batch["lr"].to(device), batch["hr"].to(device).float() / 255
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.bf16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
             made = model(lr)
         loss = F.l1_loss(made.float(), hr)
         optimiser.zero_grad(set_to_none=True)

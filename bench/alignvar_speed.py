@@ -34,6 +34,7 @@ from beholder.alignvar.decode import upscale_tiles
 from beholder.alignvar.pyramid import area, tokens_of
 from beholder.alignvar.tokeniser import Tokeniser
 from beholder.alignvar.transformer import AlignVar
+from beholder.training.precision import computes_bfloat16
 
 FASTER = 10.0
 """Times as fast, at least: what the paper says."""
@@ -213,18 +214,21 @@ def called_parts(network: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 def contenders(device: str, compiled: bool) -> list[Contender]:
-    """The two to compare first, then variants of ours."""
+    """The two to compare first, then variants of ours; bfloat16 where the device has instructions for it."""
     found = [Contender("latent diffusion", "diffusion"), Contender("AlignVAR", "alignvar")]
     found.append(Contender("AlignVAR, no key/value cache", "alignvar, no cache"))
-    if device.startswith("cuda"):
+    kind = torch.device(device).type
+    bf16 = computes_bfloat16(kind)
+    word = ", bf16" if bf16 else ""
+    if bf16:
+        found.append(Contender("AlignVAR, bf16", "alignvar", bf16=True))
+    if bf16 and kind == "cuda":
         found.append(Contender("latent diffusion, bf16", "diffusion", bf16=True))
-    found.append(Contender("AlignVAR, bf16", "alignvar", bf16=True))
     if compiled:
-        if device.startswith("cuda"):
-            found.append(Contender("latent diffusion, bf16, compiled", "diffusion", bf16=True, compiled=True))
-        found.append(Contender("AlignVAR, bf16, compiled", "alignvar", bf16=True, compiled=True))
-    batch = 8 if device.startswith("cuda") else 4
-    found.append(Contender(f"AlignVAR, bf16, a folder, {batch} tiles at once", "alignvar", bf16=True, batch=batch))
+        found.append(Contender(f"AlignVAR{word}, compiled", "alignvar", bf16=bf16, compiled=True))
+        found.append(Contender(f"latent diffusion{word}, compiled", "diffusion", bf16=bf16, compiled=True))
+    batch = 8 if kind == "cuda" else 4
+    found.append(Contender(f"AlignVAR{word}, a folder, {batch} tiles at once", "alignvar", bf16=bf16, batch=batch))
     return found
 
 

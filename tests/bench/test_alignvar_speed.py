@@ -79,8 +79,12 @@ def test_what_is_compiled_is_what_upscaling_calls():
     assert called == set(range(len(parts))) == {0, 1, 2}
 
 
-def test_compiled_and_16_bits_are_compared_with_their_like_on_a_gpu():
+def test_compiled_and_16_bits_are_compared_with_their_like(monkeypatch):
+    monkeypatch.setattr(alignvar_speed, "computes_bfloat16", lambda device: device == "cuda")
     found = alignvar_speed.contenders("cuda", compiled=True)
     ours, theirs = ({(c.bf16, c.compiled) for c in found if c.kind == kind} for kind in ("alignvar", "diffusion"))
     assert ours == theirs == {(False, False), (True, False), (True, True)}
-    assert {c.batch for c in alignvar_speed.contenders("cpu", compiled=False)} == {1, 4}
+    slow = alignvar_speed.contenders("cpu", compiled=True)
+    assert {c.batch for c in slow} == {1, 4}
+    assert not any(c.bf16 for c in slow)
+    assert {c.kind for c in slow if c.compiled} == {"alignvar", "diffusion"}

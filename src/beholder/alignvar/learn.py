@@ -24,6 +24,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 
 from beholder.alignvar.recipe import AlignVarRecipe, DecoderRecipe, TokeniserRecipe
 from beholder.errors import UserError
+from beholder.training.precision import computes_bfloat16
 from beholder.training.run_folder import CHECKPOINTS, best_checkpoint, last_whole_checkpoint, read_state
 
 Recipe = TokeniserRecipe | AlignVarRecipe | DecoderRecipe
@@ -209,12 +210,15 @@ def run(
     `max_minutes` counts over all starts of this run; one that has used them up only hands back its best weights.
     """
     folder = out / CHECKPOINTS
+    bf16 = recipe.bf16 and computes_bfloat16("cuda" if torch.cuda.is_available() else "cpu")
+    if recipe.bf16 and not bf16:
+        on_line("bf16 is left out: this processor has no instructions for it and would take ten times as long")
     trainer = Learner(
         lesson=lesson,
         judge=judge,
         clock=(clock := Clock(max_minutes)),
         warmup_steps=recipe.optimiser.warmup_steps,
-        args=_arguments(recipe, folder, choose_by, higher_is_better),
+        args=_arguments(recipe, folder, choose_by, higher_is_better, bf16),
         train_dataset=crops(recipe.steps * recipe.batch),
         eval_dataset=[],  # the judge has its own; the Trainer only wants one to be there
     )
@@ -243,7 +247,7 @@ def _compiled(model: nn.Module) -> list[nn.Module]:
     return named or list(getattr(model, "blocks", ()))
 
 
-def _arguments(recipe: Recipe, folder: Path, choose_by: str, higher_is_better: bool) -> TrainingArguments:
+def _arguments(recipe: Recipe, folder: Path, choose_by: str, higher_is_better: bool, bf16: bool) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=recipe.steps,
@@ -253,7 +257,7 @@ def _arguments(recipe: Recipe, folder: Path, choose_by: str, higher_is_better: b
         adam_beta2=recipe.optimiser.betas[1],
         weight_decay=recipe.optimiser.weight_decay,
         max_grad_norm=recipe.optimiser.max_grad_norm,
-        bf16=recipe.bf16,
+        bf16=bf16,
         use_cpu=not torch.cuda.is_available(),
         seed=recipe.seed,
         eval_strategy="steps",

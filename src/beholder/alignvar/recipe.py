@@ -78,6 +78,7 @@ class _Run(_Strict):
     crops_per_photo: int = Field(default=4, ge=1)
     """Held-out crops of each held-out photo."""
     bf16: bool = False
+    """Most arithmetic in bfloat16, where the processor has instructions for it; else in float32, and a line says so."""
     compile: bool = False
     """Have `torch.compile` make the training step faster; its first step takes a minute or two."""
     threads: int = Field(default=2, ge=1)

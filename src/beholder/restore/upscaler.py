@@ -29,9 +29,6 @@ EMBEDDED = {"alignvar-nano": WEIGHTS / "alignvar-nano"}
 
 CONFIG_FILE = "config.json"
 
-NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
-"""Instructions without which a CPU computes bfloat16 more slowly than float32."""
-
 CPU_BATCH = 8
 GPU_BATCH = 64
 
@@ -178,15 +175,12 @@ def _half_type(device: torch.device) -> torch.dtype:
     """The 16-bit type that a device computes fast. Raises `UserError` where it has none."""
     import torch
 
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "mps":
-        return torch.float16
-    capabilities: dict[str, object] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )()  # older versions of torch can't tell
-    if device.type == "cpu" and any(capabilities.get(name) for name in NATIVE_BFLOAT16):
+    from beholder.training.precision import computes_bfloat16
+
+    if computes_bfloat16(device.type):
         return torch.bfloat16
+    if device.type in ("cuda", "mps"):
+        return torch.float16
     raise UserError(
         f"--half: {device} computes 16 bits slower than 32, or not at all. Leave it out, or use --device cuda"
     )
