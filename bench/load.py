@@ -35,8 +35,12 @@ WORKERS = 2
 PICTURES = 24
 REQUEST_S = 10.0
 """In the hostile part: `--request-timeout`."""
+REQUEST_MB = 2.0
+"""In the hostile part: `--max-mb`, so little that any machine is sent more long before the time is up."""
 CUT_OFF_S = 30.0
 """Until an idler is cut off, at most: twice the server's ten seconds, and some."""
+HONEST_S = 15.0
+"""In the hostile part: how long honest clients go on asking."""
 GROWTH = 1.1
 """Memory at the end, as a multiple of that after a third of the time."""
 
@@ -198,7 +202,7 @@ async def besiege(server: Server, pictures: Sequence[bytes], *, each: int, hones
         siege.first_lines[kind][line.decode().split(" ")[1] if line else "closed"] += 1
 
     attacks = asyncio.gather(*(attack(kind) for kind in HOSTILE for _ in range(each)))
-    siege.honest = await crowd(server, pictures, clients=honest, seconds=CUT_OFF_S / 2)
+    siege.honest = await crowd(server, pictures, clients=honest, seconds=HONEST_S)
     await attacks
     return siege
 
@@ -259,7 +263,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with served(Path(name) / kind.replace(" ", "-"), *options, *queue) as server:
                 loads[kind] = asyncio.run(crowd(server, pictures, clients=given.clients, seconds=given.seconds))
                 left = len(server.uploads)
-        with served(Path(name) / "siege", *options, "--request-timeout", str(REQUEST_S)) as server:
+        limits = ("--request-timeout", str(REQUEST_S), "--max-mb", str(REQUEST_MB))
+        with served(Path(name) / "siege", *options, *limits) as server:
             siege = asyncio.run(besiege(server, pictures, each=given.each, honest=10))
     hostile = given.each * len(HOSTILE)
     loads[f"beside {hostile} hostile connections"] = siege.honest

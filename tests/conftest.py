@@ -1,6 +1,7 @@
 """Pictures for every room's tests, rendered here: nothing is downloaded, nothing is read from outside the test."""
 
 import os
+import signal
 import struct
 import zlib
 from collections.abc import Callable
@@ -11,6 +12,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 RenderPicture = Callable[[int, tuple[int, int]], Image.Image]
+
+
+def pytest_configure() -> None:
+    """Ctrl-C works in tests and in what they start, also where the caller's shell has told us to ignore it (`&`)."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def render(seed: int, size: tuple[int, int]) -> Image.Image:

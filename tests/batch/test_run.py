@@ -86,7 +86,7 @@ def test_a_script_without_a_main_guard_runs_once(photos: Path, tiny: Path, tmp_p
         f"import beholder\nprint('once')\nrun = beholder.score({str(photos)!r}, model={str(tiny)!r}, workers=2)\n"
         "print(run.summary.n_total)\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.split() == ["once", "12"]
 
 

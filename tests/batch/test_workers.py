@@ -149,7 +149,7 @@ def test_a_bad_picture_costs_one_row_in_forked_workers_too(
         subprocess.Popen(command, stderr=subprocess.DEVNULL) as run,
         send_to_whoever_opens(with_a_large_one[5], number, workers) as hit,
     ):
-        assert run.wait(timeout=60) == 0
+        assert run.wait(timeout=300) == 0
     assert len(hit) == n_hit
     assert read_rows(out)["status"].to_pylist() == ["ok"] * 5 + [status] + ["ok"] * 7
     assert "fork" in methods, "or this has tested spawned workers a second time"

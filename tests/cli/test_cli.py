@@ -142,7 +142,7 @@ def test_a_verb_sets_the_exit_code() -> None:
 
 def test_ctrl_c_ends_with_130_and_one_line_that_says_how_to_go_on(tmp_path: Path) -> None:
     run = run_exercise("stop", tmp_path)
-    _, shown = run.communicate(timeout=20)
+    _, shown = run.communicate(timeout=120)
     assert run.returncode == 130
     assert shown.decode() == "beholder: stopped. Go on with --resume.\n"
 
@@ -155,10 +155,10 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     run.stdout.close()
     assert run.stderr.read() == b""
     run.stderr.close()
-    assert run.wait(timeout=20) == 1
+    assert run.wait(timeout=120) == 1
 
 
 def test_a_file_name_that_no_encoding_can_print_is_printed_escaped(tmp_path: Path) -> None:
-    shown, errors = run_exercise("odd", tmp_path).communicate(timeout=20)
+    shown, errors = run_exercise("odd", tmp_path).communicate(timeout=120)
     assert errors == b""
     assert shown == b"caf\\udce9.jpg\n"

@@ -3,6 +3,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -116,7 +117,14 @@ def test_the_key_is_nowhere_in_what_is_written(toy, monkeypatch, capsys):
 
 def test_a_killed_run_is_finished_by_the_same_command(toy):
     out = toy.parent / "out.jsonl"
-    with serving(lambda payload, n: Reply(delay_s=0.15, body=completion(f"text {n}").body)) as server:
+    killed = threading.Event()
+
+    def answer(payload: dict[str, object], n: int) -> Reply:
+        if n >= 3:
+            killed.wait(120)  # so it is killed in the middle, however late
+        return completion(f"text {n}")
+
+    with serving(answer) as server:
         line = ["--backend", "endpoint", "--model", "m", "--base-url", server.base_url, "--concurrency", "1"]
         command = [sys.executable, "-m", "beholder", "data", "caption", str(toy), "-o", str(out), *line]
         process = subprocess.Popen(command, stderr=subprocess.PIPE)
@@ -125,6 +133,7 @@ def test_a_killed_run_is_finished_by_the_same_command(toy):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        killed.set()
         kept = out.read_bytes()
         n_kept = kept.count(b"\n")
         assert 2 <= n_kept < 6

@@ -2,6 +2,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -170,7 +171,14 @@ def test_aesthetics_goes_from_picture_to_notes_to_narrative(make_set, capsys):
 def test_a_killed_run_is_finished_by_the_same_command(make_set):
     toy = make_set()
     out = toy.parent / "out.jsonl"
-    with serving(lambda payload, n: Reply(delay_s=0.15, body=completion(QUALITY).body)) as server:
+    killed = threading.Event()
+
+    def answer(payload, n):
+        if n >= 3:
+            killed.wait(120)  # so it is killed in the middle, however late
+        return completion(QUALITY)
+
+    with serving(answer) as server:
         line = endpoint(server, "--concurrency", "1")
         command = [sys.executable, "-m", "beholder", "data", "rationales", str(toy), "-o", str(out), *line]
         process = subprocess.Popen(command, stderr=subprocess.PIPE)
@@ -179,6 +187,7 @@ def test_a_killed_run_is_finished_by_the_same_command(make_set):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        killed.set()
         kept = out.read_bytes()
         n_kept, n_asked = kept.count(b"\n"), len(server.requests)
         assert 2 <= n_kept < 5

@@ -91,7 +91,7 @@ def test_a_server_that_wants_an_hour_is_not_waited_for():
     assert found.status == "unavailable"
     assert "pause of 3600 s" in found.error
     assert len(server.requests) == 1
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 422])
@@ -180,7 +180,7 @@ def test_a_stopped_endpoint_does_not_wait_for_another_try():
         start = time.monotonic()
         (found,) = endpoint.ask([Question("q", "?")])
         assert found.status == "unavailable"
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 30
 
 
 def test_the_address_comes_from_the_environment(monkeypatch):

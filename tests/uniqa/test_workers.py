@@ -73,14 +73,14 @@ def run(tmp_path: Path):
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_worker_outlives_its_parent(run: subprocess.Popen[str], sign: signal.Signals) -> None:
     run.send_signal(sign)
-    assert run.wait(timeout=10) != 0
-    assert within(10, lambda: is_gone(run.pid))
+    assert run.wait(timeout=60) != 0
+    assert within(60, lambda: is_gone(run.pid))
 
 
 def test_ctrl_c_reaches_the_whole_group_and_only_the_parent_speaks(run: subprocess.Popen[str]) -> None:
     os.killpg(run.pid, signal.SIGINT)
-    error = run.communicate(timeout=10)[1]
-    assert within(10, lambda: is_gone(run.pid))
+    error = run.communicate(timeout=60)[1]
+    assert within(60, lambda: is_gone(run.pid))
     assert error.count("Traceback") == 1
 
 

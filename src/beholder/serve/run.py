@@ -6,7 +6,9 @@ import asyncio
 import signal
 import socket
 import tempfile
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -26,11 +28,16 @@ MAX_CONNECTIONS = 1000
 """Open connections; a further one is answered 503."""
 
 IDLE_S = 10.0
-"""A connection that has not sent the head of a request for this long is closed, after twice this at the latest."""
+"""A connection that has not sent the head of a request for this long, or for as long as a request may take to arrive,
+is closed, after twice this at the latest."""
 
 
 class Impatient(H11Protocol):
     """Closes connections that are held open without asking for anything (slow loris); uvicorn waits for ever."""
+
+    def __init__(self, *arguments: Any, idle_s: float, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._idle_s = idle_s
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Look after the new connection from time to time."""
@@ -46,7 +53,7 @@ class Impatient(H11Protocol):
             self.transport.close()
             return
         self._seen = self.cycle if idle else self
-        self.loop.call_later(IDLE_S, self._look)
+        self.loop.call_later(self._idle_s, self._look)
 
 
 def serve(model: str | Path, settings: Settings, *, host: str, port: int, explain: bool = False) -> None:
@@ -73,7 +80,7 @@ def serve(model: str | Path, settings: Settings, *, host: str, port: int, explai
             make_app(card, lanes, metrics, Path(folder), settings),
             host=host,
             port=port,
-            http=Impatient,
+            http=partial(Impatient, idle_s=min(IDLE_S, settings.request_s)),  # type: ignore[arg-type]
             ws="none",
             log_config=None,
             access_log=False,
