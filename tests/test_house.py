@@ -16,7 +16,7 @@ import typer
 from beholder.cli import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 CODE = sorted(file for room in ("src", "tests", "bench", "examples", "docs") for file in (ROOT / room).rglob("*.py"))
 
 MAX_LINES = 400

@@ -84,6 +84,6 @@ sys.exit(code)
     shown = run.stdout.splitlines()
     assert shown[-1] == "False"
     assert any(line.split()[:2] == ["missing", "alignvar-nano"] for line in shown)
-    assert any(line.split()[:2] == ["missing", "train"] and "torch is not installed" in line for line in shown)
+    assert any(line.split()[:2] == ["missing", "train"] and "lacks torch" in line for line in shown)
     assert any(line.split()[:2] == ["ok", "beholder-mini"] for line in shown)
     assert shown[shown.index("For more") + 1] == "  pip install 'beholder[restore]'"

@@ -99,7 +99,10 @@ def _extras() -> Iterator[Finding]:
             return
         state: State = "ok" if not wrong else "missing" if any(need.found is None for need in wrong) else "broken"
         install = f"pip install 'beholder[{extra}]'" if wrong else ""
-        yield Finding("Extras", state, extra, "; ".join([purpose, *map(str, wrong)]), install)
+        lacks = ", ".join(need.name for need in wrong if need.found is None)
+        old = [str(need) for need in wrong if need.found is not None]
+        says = "; ".join([purpose, *([f"lacks {lacks}"] if lacks else []), *old])
+        yield Finding("Extras", state, extra, says, install)
 
 
 def _devices() -> Iterator[Finding]:
