@@ -16,7 +16,7 @@ import typer
 from beholder.cli import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 CODE = sorted(file for room in ("src", "tests", "bench", "examples", "docs") for file in (ROOT / room).rglob("*.py"))
 
 MAX_LINES = 400
@@ -123,7 +123,7 @@ def options_of(command: Any) -> set[str]:
 
 def check_arguments(words: list[str], line: str) -> None:
     """The words after `beholder` name a verb, verbs below it, and options that it has."""
-    if not words or words[0] in {"--help", "-h", "--version"}:
+    if not words or words[0] in {"--help", "-h", "--version", "--install-completion", "--show-completion"}:
         return
     assert words[0] in VERBS, f"no such verb: {line}"
     if words[0] == "evaluate" and words[1:] and words[1] != "restoration":  # the verb `scores` may be left out

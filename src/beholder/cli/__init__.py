@@ -77,7 +77,11 @@ VERBS = {
     "emotion": Verb("beholder.cli.emotion:app", "Emotion from several modalities that may disagree.", extra="emotion"),
     "convert": Verb("beholder.cli.convert:app", "Read weights that others published.", extra="train"),
     "export": Verb("beholder.cli.export:export", "Write a trained model for scoring without torch.", extra="train"),
+    "doctor": Verb("beholder.cli.doctor:doctor", "Say what is installed, what works here, and what to add."),
 }
+
+COMPLETE = "_BEHOLDER_COMPLETE"
+"""The variable by which a shell asks what may come next; the scripts of `--install-completion` set it."""
 
 # Its class moved when typer took click in; its place above BadParameter did not.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -90,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A mistake of the user's ends as one line on stderr. Everything else is a bug and keeps its traceback.
     """
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    called = next((argument for argument in given if not argument.startswith("-")), "")
+    completing = os.environ.get(COMPLETE) is not None
+    called = next((word for word in (_words_to_complete() if completing else given) if not word.startswith("-")), "")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold bytes that no encoding can print
     try:
@@ -113,6 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error.strerror + (f": {error.filename!r}" if error.filename is not None else ""))
     except ModuleNotFoundError as error:
         verb = VERBS.get(called)
+        if completing:
+            return 1  # in the middle of somebody's line nothing is to be said
         if verb is None or verb.extra is None or (error.name or "").startswith("beholder"):
             raise
         return _fail(f"{called} needs {error.name}, which is not installed. Try: pip install 'beholder[{verb.extra}]'")
@@ -125,7 +132,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _app(called: str) -> typer.Typer:
     """The command tree. Only the verb that is called is loaded; of the others it knows the name and one line."""
     app = typer.Typer(
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # help in boxes takes four times as long to appear
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -147,6 +153,12 @@ def _app(called: str) -> typer.Typer:
         else:
             app.command(name)(loaded)
     return app
+
+
+def _words_to_complete() -> list[str]:
+    """What stands after `beholder` on the line that a shell wants to have completed."""
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")  # bash; all others
+    return line.split()[1:]
 
 
 def _load(verb: Verb) -> typer.Typer | Callable[..., object]:
