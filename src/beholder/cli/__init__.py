@@ -96,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     completing = os.environ.get(COMPLETE) is not None
     called = next((word for word in (_words_to_complete() if completing else given) if not word.startswith("-")), "")
+    # Waiting threads of OpenMP spin by default: on a busy machine torch then takes more than twice as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold bytes that no encoding can print
     try:
