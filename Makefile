@@ -25,6 +25,8 @@ INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/pytho
 
 # Every test process gets one core: numeric libraries that each start a thread per core only slow each other down.
 export OMP_NUM_THREADS := 1
+# Those that ask for more should not spin while they wait, on cores that others need.
+export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: help score test lint bench docs clean
 .DEFAULT_GOAL := help

@@ -3,8 +3,9 @@
 import os
 import signal
 import struct
+import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,14 @@ def render(seed: int, size: tuple[int, int]) -> Image.Image:
         (draw.ellipse if rng.random() < 0.5 else draw.rectangle)((left, top, right, bottom), fill=colour)
     texture = rng.normal(0, 6, (height, width, 1)) + 5 * np.sin(x * 90 + y * 40)[..., None]
     return Image.fromarray((np.asarray(image) + texture).clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(autouse=True)
+def _threads_of_torch() -> Iterator[None]:
+    """A training sets how many threads torch has in this process; the next test has one again."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
