@@ -30,7 +30,7 @@ class Lines(TrainerCallback):  # type: ignore[misc]
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self._began = (0.0, 0)
-        self._said_s = 0.0
+        self._said_s = float("-inf")
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
