@@ -45,6 +45,7 @@ def kill_runs(pictures: Path, sandbox: Path, model: str, *, points: int, seed: i
         if killed.code == 0:
             longest_s = min(longest_s, killed.seconds)  # the first run found cold caches
             continue
+        print(f"    killed {len(kept) + 1} of {points}, after {moment_s:.1f} s", flush=True)
         kept.append(sum(len(read_rows(part)) for part in parts_folder(out).glob("part-*.parquet")))
         resumed = run_inside(sandbox, line, out=out, limit_s=LIMIT_S)
         found = [*killed.strays, *resumed.complaints(0)]

@@ -1,16 +1,19 @@
 """What becomes of damaged files, killed runs, full discs, hostile archives and checkpoints. Promises, not speed.
 
-    python bench/faults.py [--files 2000] [--upscaled 2000] [--kills 20] [--model MODEL] [--only score kill ...]
+    python bench/faults.py [--quick] [--files 2000] [--upscaled 2000] [--kills 20] [--model MODEL]
+        [--only score kill ...]
 
 Needs `.[serve,restore]`; without torch the parts about `upscale` are left out and the table says so. Everything runs in
 throw-away folders that hold working folder, home and temporary files of what is run, and every file in them is looked
-at. A run takes about twenty minutes on two cores, most of it in time limits; a busy machine changes no promise.
+at. Most of a run's time passes in time limits; a busy machine changes no promise. `--quick` is for a first look: 150
+files, 40 of them through upscale, 3 kills; its result is stored apart, in `quick/`.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -21,15 +24,15 @@ from disasters import fill_disc, kill_runs, refuse_to_write, run_twice_at_once
 from fuzz import fuzz_score, fuzz_serve, fuzz_upscale
 from intruders import climb_out, hostile_checkpoints
 from pictures import links, squares
-from record import RESULTS, Limit, Table, at_most, busy_share, model_facts, publish, script
+from record import QUICK, RESULTS, Limit, Table, at_most, busy_share, model_facts, publish, script
 from sandbox import Outcome
 
 from beholder.scoring.table import DEFAULT, resolve
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 2.0
 """Time limit of a picture."""
-ROWS = 5000
-"""Of the runs that are killed: hard links to a few pictures, ten shards."""
+ROWS = 3000
+"""Of the runs that are killed: hard links to a few pictures, six shards."""
 DISC_MB = 0.5
 
 PARTS = ("score", "upscale", "serve", "kill", "disc", "read-only", "twice", "names", "checkpoints")
@@ -82,11 +85,14 @@ def look(scratch: Path, given: argparse.Namespace) -> list[Outcome]:
     }
     outcomes = []
     for part in given.only or PARTS:
+        start_s = time.monotonic()
+        print(f"{part} ...", flush=True)
         for outcome in parts[part]():
             outcomes.append(outcome)
             print(f"{outcome.name}: {len(outcome.broken)} broken; {outcome.seen}", flush=True)
             for what in outcome.broken[:10]:
                 print(f"    {what}", flush=True)
+        print(f"{part} took {time.monotonic() - start_s:.0f} s", flush=True)
     return outcomes
 
 
@@ -111,10 +117,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--files", type=int, default=2000, help="damaged files")
     parser.add_argument("--upscaled", type=int, default=2000, help="of them through upscale")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--quick", action="store_true", help="a first look: little of everything")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", choices=PARTS)
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
+    if given.quick:
+        given.files, given.upscaled, given.kills = min(given.files, 150), min(given.upscaled, 40), min(given.kills, 3)
+        given.results /= QUICK
     facts = model_facts(given.model)
     if Path(given.model).is_dir():
         given.model = str(Path(given.model).resolve())  # what is run has a working folder of its own

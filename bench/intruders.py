@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import shutil
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ from sandbox import Ended, Outcome, run_inside
 
 from beholder.batch.files import read_rows
 
-LIMIT_S = 300.0
+LIMIT_S = 600.0
 
 MEMBERS = (
     "../evil.jpg",
@@ -84,6 +86,23 @@ def _contained(name: str, tries: int, ended: Ended, out: Path) -> Outcome:
     return Outcome(name, tries, tuple(broken), seen[:160])
 
 
+EACH = """
+import contextlib, io, json, sys
+from pathlib import Path
+from beholder.cli import main
+lines, ran = json.loads(sys.argv[1]), Path(sys.argv[2])
+answers = []
+for line in lines:
+    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()):
+        code = main(line)
+    answers.append([code, ran.exists(), said.getvalue()])
+    ran.unlink(missing_ok=True)
+print(json.dumps(answers))
+"""
+"""Commands one after the other in one process, since each new one would load torch anew: exit code, whether the pickle
+was run, and what was said."""
+
+
 class Touches:
     """Unpickled, it makes a file: what a hostile checkpoint would do, and worse."""
 
@@ -130,18 +149,24 @@ def hostile_checkpoints(sandbox: Path, upscaler: Path | None, onnx_model: Path) 
     onnx = next(onnx_model.glob("*.onnx")).name
     folder = _truncated(onnx_model, sandbox / "onnx", onnx)
     lines["truncated ONNX, score"] = ("score", str(picture), "--model", str(folder))
+    ended = run_inside(
+        sandbox,
+        [sys.executable, "-c", EACH, json.dumps(list(lines.values())), str(ran)],
+        out=sandbox / "out",
+        limit_s=LIMIT_S,
+    )
+    broken_all = ended.complaints(0)
+    answers = json.loads(ended.out) if ended.code == 0 else [[None, False, ""]] * len(lines)
     outcomes = []
-    for name, line in lines.items():
-        ended = run_inside(sandbox, beholder_command(*line), out=sandbox / "out", limit_s=LIMIT_S)
-        broken = ended.complaints(1)
-        if ran.exists():
+    for (name, line), (code, was_run, said) in zip(lines.items(), answers, strict=True):
+        broken = [*broken_all, *([] if code == 1 else [f"exit code {code}"])]
+        if was_run:
             broken.append("the pickle was run")
-            ran.unlink()
-        said = (ended.said.strip().splitlines() or [""])[-1]
+        last = (said.strip().splitlines() or [""])[-1]
         wanted = "safetensors" if "safetensors" in name else onnx if "ONNX" in name else Path(line[2]).suffix
-        if wanted not in said:
-            broken.append(f"the message does not name the file: {said}")
-        outcomes.append(Outcome(name, 1, tuple(broken), _short(said, sandbox)))
+        if wanted not in last:
+            broken.append(f"the message does not name the file: {last}")
+        outcomes.append(Outcome(name, 1, tuple(broken), _short(last, sandbox)))
     return outcomes
 
 

@@ -1,12 +1,13 @@
 """`beholder serve` with 200 clients at once on loopback: answers per second, waits, refusals, errors, memory.
 
-    python bench/load.py [--clients 200] [--seconds 60] [--model NAME_OR_FOLDER]
+    python bench/load.py [--quick] [--clients 200] [--seconds 60] [--model NAME_OR_FOLDER]
 
 Each client sends one picture and waits for its answer, over and over, on a connection that it keeps; after a 429 it
 waits as long as `Retry-After` says. Clients and server share the machine, so these are no rates of a server that has
 one to itself. The first time the queue has room for all clients, the second time it is as it is by default. Then the
 hostile ones: heads and bodies that never end, bodies that are too large, as announced and as they come, with a few
-honest clients among them. About three minutes; run it on an idle machine. Linux only, since memory is read from /proc.
+honest clients among them. About three minutes; run it on an idle machine. `--quick` is for a first look: 40 clients for
+5 seconds, its result stored apart, in `quick/`. Linux only, since memory is read from /proc.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import httpx
 import numpy as np
 from memory import process_tree, rss_bytes
 from pictures import mixed
-from record import RESULTS, Table, at_least, at_most, busy_share, model_facts, publish, script
+from record import QUICK, RESULTS, Table, at_least, at_most, busy_share, model_facts, publish, script
 from served import Server, served
 
 from beholder.scoring.table import DEFAULT
@@ -250,8 +251,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--each", type=int, default=40, help="hostile connections of each kind")
+    parser.add_argument("--quick", action="store_true", help="a first look: few clients, seconds")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
+    if given.quick:
+        given.clients, given.seconds, given.each = min(given.clients, 40), min(given.seconds, 5), min(given.each, 4)
+        given.results /= QUICK
     facts = model_facts(given.model)
     model = str(Path(given.model).resolve()) if Path(given.model).is_dir() else given.model
     options = ("--model", model, "--workers", str(WORKERS))
@@ -260,9 +265,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         busy = busy_share()
         loads: dict[str, Load] = {}
         for kind, queue in (("room for all", ("--queue", str(max(64, 2 * given.clients)))), ("queue of 128", ())):
+            print(f"{given.clients} clients for {given.seconds:g} s, {kind} ...", flush=True)
             with served(Path(name) / kind.replace(" ", "-"), *options, *queue) as server:
                 loads[kind] = asyncio.run(crowd(server, pictures, clients=given.clients, seconds=given.seconds))
                 left = len(server.uploads)
+        print(f"{given.each} hostile connections of each of {len(HOSTILE)} kinds ...", flush=True)
         limits = ("--request-timeout", str(REQUEST_S), "--max-mb", str(REQUEST_MB))
         with served(Path(name) / "siege", *options, *limits) as server:
             siege = asyncio.run(besiege(server, pictures, each=given.each, honest=10))

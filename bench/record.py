@@ -30,6 +30,8 @@ from beholder.scoring.table import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
+QUICK = "quick"
+"""Folder below that of results for those of a first look, which git ignores and no document shows."""
 
 PACKAGES = ("beholder", "numpy", "pillow", "onnxruntime", "pyarrow", "torch", "transformers", "diffusers", "pyiqa")
 

@@ -1,6 +1,6 @@
 """What a run over millions or billions of pictures takes: measured here, fitted, and worked out for machines you name.
 
-    python bench/scale.py [--model NAME_OR_FOLDER] [--rows 1000000]
+    python bench/scale.py [--quick] [--model NAME_OR_FOLDER] [--rows 1000000]
         [--cores 16] [--machines 100] [--price 0.05] [--megapixels 0.26 12]
 
 Three things are measured. The rate of `beholder score` by workers and by size of picture, as the time that further
@@ -13,6 +13,8 @@ w * e(w) cores; a row costs d seconds of the one process that writes rows, whate
 file c seconds. So n pictures take n * max((a + b * megapixels) / (w * e(w)), d + c / shard size). a and b are fitted by
 least squares of relative errors; the largest one is in the table. e(w) beyond the cores measured is taken as the one
 of all cores here. What is not in it: reading from a slow disc or a store, other processors, several sockets.
+
+`--quick` is for a first look: two sizes of picture, few of them, 20,000 rows; its result is stored apart, in `quick/`.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import pyarrow.parquet as pq
 from memory import Peak, watch
 from pictures import links, photos
 from record import (
+    QUICK,
     RESULTS,
     Table,
     at_most,
@@ -264,14 +267,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--machines", type=int, default=100)
     parser.add_argument("--price", type=float, default=0.05, help="of one core for one hour, in any currency")
     parser.add_argument("--megapixels", type=float, nargs="+", default=(0.26, 12.0), help="of a picture")
+    parser.add_argument("--quick", action="store_true", help="a first look: few pictures, few rows")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
+    if given.quick:
+        given.sides, given.few, given.many = given.sides[:2], min(given.few, 8), min(given.many, 40)
+        given.rows, given.shard_rows = min(given.rows, 20_000), min(given.shard_rows, 5000)
+        given.results /= QUICK
     facts = model_facts(given.model)
     with tempfile.TemporaryDirectory(prefix="beholder-bench-") as name:
         scratch = Path(name)
         busy = busy_share()
+        print(f"rates of {len(given.sides)} sizes of picture ...", flush=True)
         rates = measure_rates(given.model, scratch, given.sides, given.few, given.many)
+        print(f"{len(SHARDS)} runs of {given.shard_rows:,} rows that are never opened ...", flush=True)
         shards = measure_shards(scratch, given.shard_rows, SHARDS)
+        print(f"{given.rows:,} rows: kill, resume, merge ...", flush=True)
         long = long_run(scratch, given.rows)
     model = fit(rates, shards)
     resumed, cores = long.resumed, usable_cpus()

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import RenderPicture
+from rows_equal import assert_same_rows
 from tiny_model import write_tiny_checkpoint
 
 import beholder
@@ -21,8 +22,6 @@ from beholder.batch.rows import SCHEMA
 from beholder.batch.summary import Progress
 from beholder.cli import main
 from beholder.errors import UserError
-
-from .rows_equal import assert_same_rows
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,11 @@ from threading import Thread
 
 import pyarrow as pa
 import pytest
+from rows_equal import assert_same_rows
 from tar_files import write_tar
 
 import beholder
 from beholder.batch.files import read_rows
-
-from .rows_equal import assert_same_rows
 
 fsspec = pytest.importorskip("fsspec", reason="needs beholder[scale]")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from rows_equal import assert_same_rows
 from scored_rows import scored_rows
 
 import beholder
@@ -16,8 +17,6 @@ from beholder.batch.merge import merge
 from beholder.batch.plan import make_plan, parts_folder, write_plan
 from beholder.errors import UserError
 from beholder.scoring.table import resolve
-
-from .rows_equal import assert_same_rows
 
 
 @pytest.mark.parametrize(("n", "of"), [(1, 1), (7, 3), (12, 5), (5, 5), (100, 7)])

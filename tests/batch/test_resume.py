@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from rows_equal import assert_same_rows
 from tiny_model import write_tiny_checkpoint
 
 import beholder
@@ -18,8 +19,6 @@ from beholder.batch.files import read_rows, write_rows
 from beholder.batch.plan import part_file, parts_folder
 from beholder.batch.summary import Progress
 from beholder.errors import UserError
-
-from .rows_equal import assert_same_rows
 
 N = 1750
 

@@ -4,13 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from rows_equal import assert_same_rows
 from tiny_model import write_tiny_checkpoint
 
 import beholder
 from beholder.batch.files import SUFFIXES, read_rows
 from beholder.errors import UserError
-
-from .rows_equal import assert_same_rows
 
 
 @pytest.fixture

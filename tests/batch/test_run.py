@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import RenderPicture
+from rows_equal import assert_same_rows
 from tiny_model import write_tiny_checkpoint
 
 import beholder
@@ -15,8 +16,6 @@ from beholder.batch.rows import SCHEMA, path_from_text, path_text
 from beholder.batch.summary import Progress
 from beholder.errors import UserError
 from beholder.imaging.open import open_image
-
-from .rows_equal import assert_same_rows
 
 
 def test_every_picture_of_a_nasty_folder_has_its_row_with_the_right_status(

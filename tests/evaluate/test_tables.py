@@ -5,7 +5,7 @@ import pytest
 
 from beholder.errors import UserError
 from beholder.evaluate.run import evaluate
-from beholder.evaluate.tables import fill, main, render
+from beholder.evaluate.tables import NOT_YET, fill, main, render
 
 BEFORE = "# Title\n\n<!-- table:accuracy -->\nold\n<!-- /table -->\n\ntext | stays\n"
 
@@ -84,3 +84,13 @@ def test_main_says_in_one_line_what_is_missing(tmp_path, document, capsys):
     assert main([str(document), "--results", str(tmp_path / "results")]) == 1
     assert "table 'accuracy' needs" in capsys.readouterr().err
     assert document.read_text() == BEFORE
+
+
+def test_a_table_that_was_never_measured_may_say_so_and_nothing_else(tmp_path, results, document):
+    text = f"<!-- table:speed -->\n{NOT_YET}<!-- /table -->\n"
+    document.write_text(text)
+    assert fill(document, tmp_path / "results") == []
+    assert document.read_text() == text
+    document.write_text(text.replace("yet", "yet, about 100 a second"))
+    with pytest.raises(UserError, match="table 'speed' needs"):
+        fill(document, tmp_path / "results")

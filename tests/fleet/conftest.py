@@ -28,13 +28,14 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """Address of a Ray cluster of two CPUs on this machine, to which this process is connected. There is one: starting
-    it takes seconds.
+    """Address of a Ray cluster on this machine, to which this process is connected. There is one: starting it takes
+    seconds. It has two CPUs and, as far as Ray is told, two GPUs, which Ray deals out without looking at them.
     """
     ray = pytest.importorskip("ray", reason="needs beholder[scale]")
     ray.init(
         address="local",  # whatever else runs here
         num_cpus=2,
+        num_gpus=2,
         object_store_memory=100_000_000,
         include_dashboard=False,
         log_to_driver=False,

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from rows_equal import assert_same_rows
 from tiny_model import write_tiny_checkpoint
 
 import beholder
@@ -18,7 +20,7 @@ from beholder.batch.files import read_rows
 from beholder.batch.plan import part_file, parts_folder
 from beholder.batch.summary import Progress
 from beholder.errors import UserError
-from tests.batch.rows_equal import assert_same_rows
+from beholder.scoring.engines import ENGINES
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the actors")
 
@@ -92,6 +94,24 @@ def test_finished_parts_are_not_scored_again_on_the_cluster_or_off_it(
 
 def test_rows_without_a_file_come_back_in_order(cluster: str, tiny: Path, crowd: Path, one_machine: pa.Table) -> None:
     run = beholder.score(crowd, model=tiny, ray=cluster, workers=2)
+    assert_same_rows(run.table, one_machine)
+
+
+def test_a_model_that_one_process_holds_gets_an_actor_per_gpu(
+    cluster: str, tiny: Path, crowd: Path, one_machine: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setitem(ENGINES, "onnx", replace(ENGINES["onnx"], one_process=True))
+    free: list[float] = []
+    run = beholder.score(
+        crowd,
+        model=tiny,
+        ray=cluster,
+        on_progress=lambda progress: free.append(ray.available_resources().get("GPU", 0)),
+    )
+    assert run.summary.workers == 2
+    assert min(free) == 0
     assert_same_rows(run.table, one_machine)
 
 

@@ -2,7 +2,8 @@
 
 `<!-- table:NAME -->` and `<!-- /table -->` stand on lines of their own; what is between them is rendered from
 `RESULTS/NAME.json`, the table that a measurement of `bench/` stored, or else from `RESULTS/NAME/*/result.json`, one row
-per result and per part, in the order of the folder names.
+per result and per part, in the order of the folder names. Where there is no result yet, `Not measured yet.` may stand
+between the lines, and nothing else.
 
     python -m beholder.evaluate.tables README.md --results bench/results [--check]
 """
@@ -29,6 +30,8 @@ METRIC_TITLES = {
     "rmse": "RMSE",
     "mae": "MAE",
 }
+
+NOT_YET = "Not measured yet.\n"
 
 _MARKED = re.compile(r"(?ms)^(<!-- table:(?P<name>[\w.-]+) -->\n)(?P<body>.*?)^(<!-- /table -->)$")
 _OPENED = re.compile(r"(?m)^\s*<!-- table:.*$")
@@ -86,6 +89,8 @@ def fill(document: Path, results: Path, *, check: bool = False) -> list[str]:
         stored = results / f"{match['name']}.json"
         files = sorted((results / match["name"]).glob(f"*/{RESULT_FILE}"))
         if not files and not stored.is_file():
+            if match["body"] == NOT_YET:
+                return match[0]
             raise UserError(
                 f"{document}: table {match['name']!r} needs {stored} or {results / match['name']}/*/{RESULT_FILE}"
             )
