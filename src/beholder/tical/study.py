@@ -90,9 +90,7 @@ def _one_by_one(jobs: Iterable[Job]) -> Iterable[Job]:
         yield job
 
 
-def _tell(
-    votes: Votes, out: Path, arm: str, k: int, repeat: int, folds: int, actors: NDArray[np.int64] | None
-) -> None:
+def _tell(votes: Votes, out: Path, arm: str, k: int, repeat: int, folds: int, actors: NDArray[np.int64] | None) -> None:
     """One arm on one repeat, and its file."""
     told = cross_validate(restrict(draw_round(votes, k, repeat), actors), ARMS[arm], folds, repeat)
     file = prediction_file(out, arm, k, repeat)
