@@ -99,7 +99,17 @@ def test_a_stopped_study_goes_on_and_keeps_what_is_there(tmp_path: Path) -> None
     before = kept.stat().st_mtime_ns
     run_study(votes, tmp_path, arms=["votes", "logistic"], repeats=2, on_done=done.append)
     assert kept.stat().st_mtime_ns == before
+    assert done[0] == "votes, k = 3, repeat 0: 1 of 1, 0:00:00 left"
     assert len(done) == 4
+
+
+def test_processes_write_the_files_of_one_process(tmp_path: Path) -> None:
+    votes, arms = make_votes(120), ["logistic", "tical-concat"]
+    for workers in (1, 2):
+        run_study(votes, tmp_path / str(workers), arms=arms, repeats=1, folds=2, workers=workers, on_done=str)
+    files = [prediction_file(tmp_path / str(workers), arm, 3, 0) for workers in (1, 2) for arm in arms]
+    serial, pool = ([file.read_bytes() for file in some] for some in (files[:2], files[2:]))
+    assert serial == pool
 
 
 def test_research_actors_are_half_of_them_and_always_the_same() -> None:

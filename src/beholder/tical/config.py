@@ -64,8 +64,8 @@ class TicalConfig(BaseModel):
 
     stages: Literal["network", "none"] = "network"
     """Perception, interaction and integration, or one plain `fusion`."""
-    fusion: Literal["concat", "late", "gated", "tensor"] = "concat"
-    """How modalities meet where `stages` is `none`."""
+    fusion: Literal["concat", "late", "gated", "tensor", "decoupled"] = "concat"
+    """How modalities meet where `stages` is `none`; `decoupled` has losses of its own."""
     unimodal_targets: Literal["pseudo", "shared", "given", "none"] = "pseudo"
     """What unimodal heads learn: pseudo labels blended with the shared one; the shared one; the caller's; nothing."""
     unimodal_weight: float = Field(default=0.5, ge=0)
@@ -117,6 +117,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "late": {"stages": "none", "fusion": "late", "unimodal_targets": "shared", **_PLAIN},
     "gated": {"stages": "none", "fusion": "gated", "unimodal_targets": "shared", **_PLAIN},
     "tensor": {"stages": "none", "fusion": "tensor", "unimodal_targets": "shared", **_PLAIN},
+    "dmd-like": {"stages": "none", "fusion": "decoupled", "unimodal_targets": "shared", **_PLAIN},
     "true-labels": {"stages": "none", "unimodal_targets": "given", **_PLAIN},
 }
 """Settings by name: the published idea, ours, what each part contributes, and baselines with the same encoders."""

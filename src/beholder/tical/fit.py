@@ -17,6 +17,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from beholder.tical.anchors import Rows, choose_anchors, in_sample, out_of_fold, place_anchors
 from beholder.tical.attribution import Attribution, fit_attribution
 from beholder.tical.config import TicalConfig
+from beholder.tical.decoupled import parted_losses
 from beholder.tical.inputs import kind_of, missing, pooled
 from beholder.tical.network import Network
 from beholder.tical.state import Array, Assessment, Reference, assess, conditions, embed, forward, tensors
@@ -111,14 +112,17 @@ class _Learner(nn.Module):
         w = weight[config.consistency_weight]
         parts = {"fused": (w / w.mean() * _fused_loss(out.fused, target, config)).mean()}
         known = kept.bool() & ~targets.isnan().any(dim=2)
-        for m, logits in enumerate(out.unimodal):
+        spaces = list(out.parted.logits.values()) if out.parted else [out.unimodal]
+        for m, told in enumerate(zip(*spaces, strict=True)):
             if config.unimodal_weight and config.unimodal_targets != "none" and known[:, m].any():
                 rows = known[:, m]
-                loss = _cross_entropy(logits[rows], targets[rows, m]).sum() / len(y)
-                parts[f"unimodal_{m}"] = config.unimodal_weight * loss
+                losses = [_cross_entropy(logits[rows], targets[rows, m]).sum() / len(y) for logits in told]
+                parts[f"unimodal_{m}"] = config.unimodal_weight * torch.stack(losses).mean()
         for p, logits in enumerate(out.pairs):
             if config.pair_weight:
                 parts[f"pair_{p}"] = config.pair_weight * _cross_entropy(logits, y).mean()
+        if out.parted:
+            parts |= parted_losses(out.parted, y, kept)
         for name, part in parts.items():
             self.parts.setdefault(name, []).append(part.item())
         return {"loss": torch.stack(list(parts.values())).sum()}

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from beholder.tical.config import TicalConfig
+from beholder.tical.decoupled import Decoupled, Parted
 from beholder.tical.encoders import encoder, perceptron
 from beholder.tical.inputs import Kind
 from beholder.tical.levels import level_values
@@ -32,6 +33,8 @@ class Output:
     """Per modality (B, K)."""
     pairs: list[Tensor]
     """Per pair (B, K); none where the network is a plain fusion."""
+    parted: Parted | None = None
+    """Where the fusion is `decoupled`."""
 
 
 class Network(nn.Module):
@@ -42,14 +45,17 @@ class Network(nn.Module):
         self.config = config
         m, d = len(kinds), config.embed_dim
         self.encoders = nn.ModuleList([encoder(kind, config) for kind in kinds.values()])
-        self.heads = nn.ModuleList([nn.Linear(d, n_classes) for _ in kinds])
-        self.pair_index = list(combinations(range(m), 2))
         staged = config.stages == "network"
+        self.decoupled = Decoupled(m, config, n_classes) if not staged and config.fusion == "decoupled" else None
+        self.heads = nn.ModuleList([nn.Linear(d, n_classes) for _ in kinds if not self.decoupled])
+        self.pair_index = list(combinations(range(m), 2))
         n_pairs = len(self.pair_index) if staged else 0
         self.meetings = nn.ModuleList([nn.Linear(3 * d, d) for _ in range(n_pairs)])
         self.pair_heads = nn.ModuleList([nn.Linear(d, n_classes) for _ in range(n_pairs)])
         if staged:
             self.fuse: nn.Module = _answer((m + 1) * d + m + 1, config, n_classes)
+        elif self.decoupled:
+            self.fuse = _answer(2 * m * d + m, config, n_classes)
         elif config.fusion == "concat":
             self.fuse = _answer(m * d + m, config, n_classes)
         elif config.fusion == "gated":
@@ -62,11 +68,20 @@ class Network(nn.Module):
         """Per modality (B, embed_dim), zero where it is missing by `present` (B, M) in {0, 1}."""
         return [encode(one) * present[:, [i]] for i, (encode, one) in enumerate(zip(self.encoders, x, strict=True))]
 
+    def tell(self, h: list[Tensor], present: Tensor) -> list[Tensor]:
+        """What each modality tells by itself, of embeddings: per modality (B, K)."""
+        if self.decoupled:
+            return self.decoupled.part(h, present).unimodal
+        return [head(one) for head, one in zip(self.heads, h, strict=True)]
+
     def forward(self, x: list[Tensor], present: Tensor, gates: Tensor, consistency: Tensor) -> Output:
         """`x` per modality (B, d_m) without NaN, or (B, t, d_m) with NaN where there is no step; `gates` (B, P) over
         pairs, `consistency` (B,)."""
         h = self.embed(x, present)
-        unimodal = [head(one) for head, one in zip(self.heads, h, strict=True)]
+        if self.decoupled:
+            parted = self.decoupled.part(h, present)
+            return Output(self.fuse(self.decoupled.join(parted, present)), parted.unimodal, [], parted)
+        unimodal = self.tell(h, present)
         if self.config.stages == "none":
             return Output(self._plain(h, unimodal, present), unimodal, [])
         met = [

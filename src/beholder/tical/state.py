@@ -59,7 +59,7 @@ def embed(network: Network, x: Mapping[str, Array]) -> tuple[dict[str, Tensor], 
     parts = [network.embed([one[rows] for one in given], present[rows]) for rows in _parts(given)]
     h = [torch.cat(one) for one in zip(*parts, strict=True)]
     points = {m: lift(one, network.config) for m, one in zip(x, h, strict=True)}
-    heads = [torch.softmax(head(one), dim=1).double().numpy() for head, one in zip(network.heads, h, strict=True)]
+    heads = [torch.softmax(one, dim=1).double().numpy() for one in network.tell(h, present)]
     return points, dict(zip(x, heads, strict=True))
 
 

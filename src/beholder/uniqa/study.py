@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from beholder.batch.files import replacing
+from beholder.batch.jobs import run_jobs
 from beholder.data.columns import SPLITS, Split
 from beholder.data.manifest import Manifest, read_manifest
 from beholder.errors import UserError
@@ -34,7 +35,6 @@ from beholder.uniqa.pretrain import nano_model, pretrain
 from beholder.uniqa.protocol import learned_scores
 from beholder.uniqa.study_texts import TEXT_FILES, write_texts
 from beholder.uniqa.texts import UnifiedSet, read_unified
-from beholder.uniqa.workers import run_jobs
 
 ARMS: dict[str, tuple[str, ...]] = {
     "unified": ("quality", "aesthetics", "purified"),

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from beholder.uniqa.workers import run_jobs
+from beholder.batch.jobs import run_jobs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and process groups are POSIX")
 
 LONG_JOBS = """
 import sys, time
 from pathlib import Path
-from beholder.uniqa.workers import run_jobs
+from beholder.batch.jobs import run_jobs
 
 def start(folder):
     pass
