@@ -94,6 +94,31 @@ def test_changed_weights_are_refused(model: TicalClassifier, tmp_path: Path) -> 
         load(tmp_path / "m")
 
 
+def test_the_nearest_anchors_are_named_by_their_ids(data: Planted, tmp_path: Path) -> None:
+    learn = data.take(slice(0, 600))
+    x = {m: values.copy() for m, values in learn.x.items()}
+    x["voice"][7] = np.nan
+    ids = np.array([f"clip {row}" for row in range(600)])
+    model = small(learning_rate=0.01).fit(x, learn.y, groups=learn.group, ids=ids)
+    anchors = set(model.anchor_ids_["voice"])
+    rows = [int(name.split()[1]) for name in anchors]
+    # Rows of the caller, and not of the part that was learned from: each is nearest to itself.
+    told = model.assess(x)["voice_anchor_ids"]
+    assert [told[row].split(", ")[0] for row in rows] == [f"clip {row}" for row in rows]
+    assert told[7] == ""
+    assert {name for row in told if row for name in row.split(", ")} <= anchors
+    assert all(len(row.split(", ")) == 3 for row in told if row)
+    save(model, tmp_path / "m")
+    assert load(tmp_path / "m").assess(x)["voice_anchor_ids"].tolist() == told.tolist()
+    with pytest.raises(UserError, match=r"ids have shape \(3,\) for 600 samples"):
+        small().fit(x, learn.y, ids=["a", "b", "c"])
+
+
+def test_without_anchors_none_are_named(models: dict[str, TicalClassifier], fresh: Planted) -> None:
+    report = models["attribution"].assess(fresh.x)
+    assert [name for name in report if name.endswith("anchor_ids")] == []
+
+
 def small(**settings: object) -> TicalClassifier:
     return TicalClassifier({**FAST, "epochs": 3, "warmup_epochs": 2, **settings})
 

@@ -38,13 +38,15 @@ class TicalClassifier(ClassifierMixin, TicalEstimator):  # type: ignore[misc]
         classes: ArrayLike | None = None,
         unimodal_y: Mapping[str, ArrayLike] | None = None,
         lengths: Lengths | None = None,
+        ids: ArrayLike | None = None,
         validation: tuple[Features, ArrayLike] | None = None,
     ) -> Self:
         """Learn from features and labels.
 
         `y` is (n,) labels or (n, K) soft ones, such as votes, whose columns `classes` names. Samples of one of
         `groups` (n,), such as a speaker, stay on one side wherever something is held out. `unimodal_y` holds soft
-        labels (n, K) per modality, rows of NaN where unknown, for `unimodal_targets="given"`. `validation` are features
+        labels (n, K) per modality, rows of NaN where unknown, for `unimodal_targets="given"`. `ids` (n,) name samples
+        where `assess` names anchors; their rows do otherwise. `validation` are features
         and labels that choose the epoch; without them a part of the groups is held out for it.
         """
         features = check_features(X, lengths=lengths)
@@ -55,7 +57,7 @@ class TicalClassifier(ClassifierMixin, TicalEstimator):  # type: ignore[misc]
         if validation is not None:
             x = check_features(validation[0])
             held = Material(x, check_held_labels(validation[1], len(next(iter(x.values()))), names))
-        self._train(Material(features, soft, given), groups, held)
+        self._train(Material(features, soft, given), groups, held, ids)
         self.classes_ = names
         return self
 
@@ -76,8 +78,8 @@ class TicalClassifier(ClassifierMixin, TicalEstimator):  # type: ignore[misc]
 
         `status` (`ok`, `no_modality`), `pred`, `confidence`, `proba_<class>`, `consistency`, `consistency_known`,
         `prior_share`, `least_agreeing_pair`; per modality `<m>_present`, `<m>_pseudo`, `<m>_pseudo_confidence`,
-        `<m>_typicality`; per pair `<m>__<n>_agreement` and `<m>__<n>_gate`. Where nothing is known: NaN, or an empty
-        text.
+        `<m>_typicality`, and where there are anchors `<m>_anchor_ids`, the three nearest, nearest first; per pair
+        `<m>__<n>_agreement` and `<m>__<n>_gate`. Where nothing is known: NaN, or an empty text.
         """
         x, found = self._assess(X, lengths)
         proba = torch.softmax(self._fused(x, found), dim=1).double().numpy()
@@ -87,7 +89,7 @@ class TicalClassifier(ClassifierMixin, TicalEstimator):  # type: ignore[misc]
             "pred": named(proba),
             "confidence": proba.max(axis=1),
             **{f"proba_{name}": proba[:, k] for k, name in enumerate(self.classes_)},
-            **self._conflict(found, named),
+            **self._conflict(x, found, named),
         }
 
 

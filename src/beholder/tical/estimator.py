@@ -17,7 +17,7 @@ from beholder.errors import UserError
 from beholder.tical.config import Task, TicalConfig
 from beholder.tical.fit import Fit, Material, train
 from beholder.tical.inputs import Array, Features, Kind, Lengths, Scaler, check_features, fit_scaler, kind_of, missing
-from beholder.tical.state import Assessment, assess, forward
+from beholder.tical.state import Assessment, assess, forward, nearest_anchors
 
 
 class TicalEstimator(BaseEstimator):  # type: ignore[misc]
@@ -29,6 +29,8 @@ class TicalEstimator(BaseEstimator):  # type: ignore[misc]
     fit_: Fit
     classes_: NDArray[Any]
     modalities_: dict[str, Kind]
+    anchor_ids_: dict[str, NDArray[Any]]
+    """Per modality that has anchors the id of each, as text."""
 
     def __init__(self, settings: Mapping[str, Any] | None = None, seed: int = 0) -> None:
         self.settings = settings
@@ -61,9 +63,14 @@ class TicalEstimator(BaseEstimator):  # type: ignore[misc]
             for m, one in zip(x, logits, strict=True)
         }
 
-    def _train(self, learn: Material, groups: ArrayLike | None, validation: Material | None) -> None:
+    def _train(
+        self, learn: Material, groups: ArrayLike | None, validation: Material | None, ids: ArrayLike | None
+    ) -> None:
         config = self.config
         n = len(learn.y)
+        names = np.asarray(np.arange(n) if ids is None else ids).astype(str)
+        if names.shape != (n,):
+            raise UserError(f"ids have shape {names.shape} for {n} samples; every sample needs one")
         group = np.arange(n) if groups is None else np.asarray(groups)
         if len(group) != n:
             raise UserError(f"{len(group)} groups for {n} samples; every sample needs one")
@@ -73,6 +80,7 @@ class TicalEstimator(BaseEstimator):  # type: ignore[misc]
         self.scaler_ = fit_scaler(learn.x)
         held = None if validation is None else replace(validation, x=self.scaler_(validation.x))
         self.fit_ = train(replace(learn, x=self.scaler_(learn.x)), group, config, held)
+        self.anchor_ids_ = {m: names[space.rows] for m, space in self.fit_.reference.anchors.items()}
 
     def _assess(self, X: Features, lengths: Lengths | None) -> tuple[dict[str, Array], Assessment]:
         x = self.scaler_(check_features(X, self.modalities_, lengths))
@@ -84,8 +92,11 @@ class TicalEstimator(BaseEstimator):  # type: ignore[misc]
         none = np.stack([missing(values) for values in x.values()]).all(axis=0)
         return fused.masked_fill(torch.from_numpy(none)[:, None], torch.nan)
 
-    def _conflict(self, found: Assessment, named: Callable[[Array], NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def _conflict(
+        self, x: Mapping[str, Array], found: Assessment, named: Callable[[Array], NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
         """The columns of a report that are about modalities; `named` says a pseudo label (n, K)."""
+        nearest = nearest_anchors(self.fit_.network, self.fit_.reference, x)
         columns: dict[str, NDArray[Any]] = {
             "consistency": found.consistency.value,
             "consistency_known": found.consistency.known,
@@ -97,6 +108,9 @@ class TicalEstimator(BaseEstimator):  # type: ignore[misc]
             columns[f"{m}_pseudo"] = named(q)
             columns[f"{m}_pseudo_confidence"] = q.max(axis=1)
             columns[f"{m}_typicality"] = found.typicality[m]
+            if m in self.anchor_ids_:
+                ids = [", ".join(row) for row in self.anchor_ids_[m][nearest[m]]]
+                columns[f"{m}_anchor_ids"] = np.where(missing(q), "", np.array(ids, dtype=object))
         for (m, n), a in found.consistency.agreement.items():
             columns[f"{m}__{n}_agreement"] = a
             columns[f"{m}__{n}_gate"] = found.consistency.gate[m, n]

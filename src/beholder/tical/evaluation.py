@@ -43,9 +43,10 @@ def fit_bundle(bundle: Bundle, settings: Mapping[str, Any], task: Task, seed: in
             check_sound(part)
     y = labels_of(learn)
     validation = None if held is None else (held.x, labels_of(held))
+    beside: dict[str, Any] = {"groups": learn.group, "ids": learn.id, "validation": validation}
     if task == "regression":
-        return TicalRegressor(settings, seed=seed).fit(learn.x, y, groups=learn.group, validation=validation)
-    return TicalClassifier(settings, seed=seed).fit(learn.x, y, groups=learn.group, validation=validation)
+        return TicalRegressor(settings, seed=seed).fit(learn.x, y, **beside)
+    return TicalClassifier(settings, seed=seed).fit(learn.x, y, **beside)
 
 
 def measure_model(model: Model, bundle: Bundle, measures: str = "sentiment") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -137,6 +137,7 @@ def train(
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
+    learn = np.arange(len(material.y))
     if validation is None:
         learn, validate = _split(groups, config)
         state = _Training(material.take(learn), groups[learn], material.take(validate), config)
@@ -165,7 +166,9 @@ def train(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    return state.best()
+    fit = state.best()
+    anchors = {m: replace(space, rows=learn[space.rows]) for m, space in fit.reference.anchors.items()}
+    return replace(fit, reference=replace(fit.reference, anchors=anchors))
 
 
 class _Training(TrainerCallback):  # type: ignore[misc]

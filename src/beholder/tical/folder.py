@@ -68,6 +68,7 @@ def save(
         "prior": model.fit_.reference.prior,
         "epoch": model.fit_.epoch,
         "fallback": model.fit_.fallback,
+        "anchor_ids": {m: ids.tolist() for m, ids in model.anchor_ids_.items()},
         "temperature": {m: space.temperature for m, space in model.fit_.reference.anchors.items()},
     }
     save_file(_tensors(model), folder / WEIGHTS)
@@ -155,6 +156,8 @@ def _rebuilt(settings: TicalConfig, config: dict[str, Any], stored: dict[str, Te
     kind = TicalRegressor if settings.task == "regression" else TicalClassifier
     model: Model = kind(settings.model_dump(exclude={"seed"}), seed=settings.seed)
     model.scaler_ = Scaler({m: array[f"mean.{m}"] for m in modalities}, {m: array[f"sd.{m}"] for m in modalities})
+    # A folder of an earlier version names no anchors.
+    model.anchor_ids_ = {m: np.array(ids) for m, ids in config.get("anchor_ids", {}).items()}
     model.classes_, model.modalities_ = np.array(classes), modalities
     model.fit_ = Fit(
         network.eval(), Reference(anchors, attribution, config["prior"]), config["fallback"], config["epoch"], {}

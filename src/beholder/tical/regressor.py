@@ -36,6 +36,7 @@ class TicalRegressor(RegressorMixin, TicalEstimator):  # type: ignore[misc]
         groups: ArrayLike | None = None,
         unimodal_y: Mapping[str, ArrayLike] | None = None,
         lengths: Lengths | None = None,
+        ids: ArrayLike | None = None,
         validation: tuple[Features, ArrayLike] | None = None,
     ) -> Self:
         """Learn from features and numbers `y` (n,).
@@ -56,7 +57,7 @@ class TicalRegressor(RegressorMixin, TicalEstimator):  # type: ignore[misc]
             numbers = given_labels(unimodal_y, features, (len(learn.y),))
             given = {m: levels_of(values, config.label_edges) for m, values in numbers.items()}
         held = None if validation is None else self._material(check_features(validation[0]), validation[1])
-        self._train(Material(learn.x, learn.y, given, learn.number), groups, held)
+        self._train(Material(learn.x, learn.y, given, learn.number), groups, held, ids)
         self.classes_ = level_values(config.label_edges)
         return self
 
@@ -74,7 +75,7 @@ class TicalRegressor(RegressorMixin, TicalEstimator):  # type: ignore[misc]
         """
         x, found = self._assess(X, lengths)
         fused = self._fused(x, found).double().numpy()
-        return {"status": status_of(fused), "pred": fused[:, 0], **self._conflict(found, self._value)}
+        return {"status": status_of(fused), "pred": fused[:, 0], **self._conflict(x, found, self._value)}
 
     def _value(self, q: Array) -> Array:
         out: Array = q @ self.classes_

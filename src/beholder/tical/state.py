@@ -13,7 +13,7 @@ from torch import Tensor
 from beholder.tical.anchors import AnchorSpace, Rows
 from beholder.tical.attribution import Attribution
 from beholder.tical.consistency import Consistency, assess_consistency
-from beholder.tical.geometry import lift
+from beholder.tical.geometry import distances, lift
 from beholder.tical.inputs import missing, pooled
 from beholder.tical.network import Network, Output
 
@@ -88,6 +88,17 @@ def assess(network: Network, reference: Reference, x: Mapping[str, Array], rows:
         typicality,
         assess_consistency(pseudo, typicality, prior=reference.prior, eps=config.eps, kind=config.agreement),
     )
+
+
+def nearest_anchors(network: Network, reference: Reference, x: Mapping[str, Array], most: int = 3) -> dict[str, Rows]:
+    """Per modality that has anchors the places of the `most` nearest, nearest first: (n, most), or fewer columns where
+    there are fewer anchors. Of a sample that lacks the modality they mean nothing."""
+    points, _ = embed(network, x)
+    out = {}
+    for m, space in reference.anchors.items():
+        away = distances(points[m], space.points, network.config)
+        out[m] = away.topk(min(most, len(space.points)), dim=1, largest=False).indices.numpy()
+    return out
 
 
 def conditions(found: Assessment, prior: float) -> tuple[Tensor, Tensor]:
