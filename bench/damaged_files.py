@@ -25,6 +25,8 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image
 
+from beholder.imaging.formats import EXTENSIONS
+
 SIZE = (97, 61)
 """Width and height of all originals: two primes, which hardly stand for anything else in a file."""
 
@@ -170,7 +172,10 @@ def _polyglot(name: str, content: bytes, rng: Rng) -> tuple[str, bytes]:
         other[:16] + content[16:],
     )
     extensions = (_extension(name), _extension(other_name), "jpg")
-    return extensions[int(rng.integers(3))], forms[int(rng.integers(len(forms)))]
+    extension = extensions[int(rng.integers(3))]
+    if f".{extension}" not in EXTENSIONS:
+        extension = "jpg"  # under another name a search of the folder would pass it by
+    return extension, forms[int(rng.integers(len(forms)))]
 
 
 @cache

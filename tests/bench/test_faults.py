@@ -31,14 +31,17 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_corpus_has_every_kind_of_damage_and_the_same_bytes_every_time(tmp_path: Path) -> None:
     from damaged_files import DAMAGES, bombs, originals, write_corpus
 
-    kinds = write_corpus(tmp_path / "a", 138, seed=3)
-    assert write_corpus(tmp_path / "b", 138, seed=3) == kinds
+    from beholder.imaging.find import find_images
+
+    kinds = write_corpus(tmp_path / "a", 138, seed=0)
+    assert write_corpus(tmp_path / "b", 138, seed=0) == kinds
     assert set(Counter(kinds.values())) == set(DAMAGES)
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in kinds)
     whole = set(originals().values())
     unchanged = [name for name in kinds if (tmp_path / "a" / name).read_bytes() in whole]
     assert len(unchanged) < len(kinds) / 10
     assert all(len(content) < 1_100_000 for content in bombs().values())
+    assert {Path(path).name for path in find_images([str(tmp_path / "a")])} == set(kinds)
 
 
 def test_damaged_files_cost_rows_and_nothing_else(
