@@ -35,6 +35,7 @@ from pictures import links, photos
 from record import (
     QUICK,
     RESULTS,
+    CommandError,
     Table,
     at_most,
     beholder_command,
@@ -58,6 +59,9 @@ SHARDS = (500, 2000, 10_000)
 SHARD_ROWS = 50_000
 SLICES = 4
 TOTALS = (1_000_000, 100_000_000, 5_000_000_000)
+
+FIT = 0.3
+"""Largest relative error of the cost model over the rates that it was fitted to."""
 
 FLAT = 1.1
 """Memory of the last tenth of a long run against that after its first tenth."""
@@ -114,8 +118,18 @@ def measure_rates(model: str, scratch: Path, sides: Sequence[int], few: int, man
             for folder in folders:
                 line = ("score", str(folder), "-o", str(scratch / "scores.parquet"), "--overwrite", "--model", model)
                 seconds.append(run_quietly(beholder_command(*line, "--workers", str(workers))))
-            rates.append(Rate(workers, side, max(seconds[1] - seconds[0], 1e-9) / (n[1] - n[0])))
+            rates.append(rate_of(workers, side, n, seconds))
     return rates
+
+
+def rate_of(workers: int, side: int, n: Sequence[int], seconds: Sequence[float]) -> Rate:
+    """From a short and a long run. Raises CommandError where the long one was not longer: others used the machine."""
+    if seconds[1] <= seconds[0]:
+        raise CommandError(
+            f"{n[1]} pictures of {side} px took {seconds[1]:.1f} s, {n[0]} took {seconds[0]:.1f} s, so nothing can be "
+            "fitted. Repeat it on an idle machine, or with a larger --many"
+        )
+    return Rate(workers, side, (seconds[1] - seconds[0]) / (n[1] - n[0]))
 
 
 @dataclass(frozen=True)
@@ -301,6 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         },
         limits=[
             at_most(f"{given.rows:,} rows: memory at the end", resumed.growth, FLAT, " times that after a tenth"),
+            at_most("largest error of the cost model", model.largest_error, FIT),
             at_most("rows scored twice after the kill", resumed.n_scored + long.n_before - long.n, 0),
             at_most("rows lost or doubled", 0 if long.is_whole and long.n_merged == long.n else 1, 0),
         ],

@@ -46,6 +46,15 @@ def test_the_fit_finds_the_costs_that_made_the_rates() -> None:
     assert model.largest_error < 1e-6
 
 
+def test_a_long_run_that_is_not_longer_is_no_rate() -> None:
+    from record import CommandError
+    from scale import rate_of
+
+    assert rate_of(1, 512, (16, 128), (1.0, 3.0)).seconds == pytest.approx(2 / 112)
+    with pytest.raises(CommandError, match=r"16 took 3\.0 s, so nothing can be fitted"):
+        rate_of(1, 512, (16, 128), (3.0, 2.5))
+
+
 def test_hours_grow_with_pictures_until_the_process_that_writes_is_the_limit() -> None:
     from scale import CostModel
 
