@@ -76,7 +76,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place, flushed to disk, when the block ends without an error."""
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)  # safetensors writes files that only their owner may read
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
