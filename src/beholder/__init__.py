@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from beholder.scoring.model import Model as Model
     from beholder.scoring.model import load as load
     from beholder.scoring.score import Score as Score
-    from beholder.tical.recognize import recognize as recognize
 
 # Names are resolved on first use, so that `import beholder` costs milliseconds.
 _HOMES = {
@@ -26,11 +25,10 @@ _HOMES = {
     "score": "beholder.batch.run",
     "Model": "beholder.scoring.model",
     "Score": "beholder.scoring.score",
-    "recognize": "beholder.tical.recognize",
     "upscale": "beholder.restore.run",
 }
 
-__all__ = ["Model", "Score", "__version__", "load", "recognize", "score", "upscale"]
+__all__ = ["Model", "Score", "__version__", "load", "score", "upscale"]
 
 
 def __getattr__(name: str) -> object:

@@ -85,7 +85,7 @@ def test_a_bundle_of_sequences_has_their_lengths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ({"id": ["a"]}, "no column that ends in _path or _file; its columns are id"),
+        ({"id": ["a"]}, "no column that ends in _path; its columns are id"),
         ({"voice_path": ["gone.npy"]}, "no file of 'voice' could be read: .*gone.npy"),
         ({"voice_path": ["v0.npy", "v0.npy"], "group": [1, None]}, "'group' is empty in row 1"),
     ],

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 from rich.console import Console
@@ -13,16 +14,13 @@ from rich.table import Table
 
 from beholder.batch.files import replacing
 from beholder.cli.emotion_files import convert, inspect
-from beholder.cli.emotion_read import open_both, reading
 from beholder.cli.emotion_report import report
 from beholder.cli.emotion_run import run
 from beholder.errors import UserError
-from beholder.extract.table import parse
 from beholder.tical.bundle import Bundle, read_bundle
 from beholder.tical.config import VARIANTS, Task
 from beholder.tical.evaluation import MIN_GROUPS, fit_bundle, labels_of, measure_model
-from beholder.tical.folder import save
-from beholder.tical.recognize import told
+from beholder.tical.folder import load, save
 from beholder.tical.regressor import TicalRegressor
 from beholder.tical.sentiment import TITLES as SENTIMENT_TITLES
 
@@ -40,8 +38,8 @@ _TITLES = {
     **SENTIMENT_TITLES,
 }
 
-TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="An .npz of features, or a .csv or .parquet.")]
-ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A model's name, or what `fit` wrote.")]
+TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="An .npz, .csv or .parquet of features.")]
+ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL_FOLDER", help="What `beholder emotion fit` wrote.")]
 Split = Annotated[str | None, typer.Option(help="Only samples of this split.")]
 
 
@@ -60,23 +58,14 @@ def fit(
         str | None, typer.Option(metavar="A,B,...", help="Of regression: where classes of the label meet.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    extract: Annotated[
-        list[str] | None,
-        typer.Option(metavar="M=NAME", help="How raw files or texts of M are read, e.g. face=hog_pca. Repeatable."),
-    ] = None,
 ) -> None:
-    """Learn from features, or raw files and texts, and labels."""
+    """Learn from features and labels."""
     if variant not in VARIANTS:
         raise UserError(f"--variant {variant!r} is unknown; it can be {', '.join(VARIANTS)}")
-    chosen = dict(parse(words) for words in extract or [])
-    for one in chosen.values():
-        one.check_installed()
-    with reading() as on_read:
-        bundle = read_bundle(table, chosen, on_read)
+    bundle = read_bundle(table)
     labels_of(bundle, table)
     model = fit_bundle(bundle, {**VARIANTS[variant], **_edges(edges, task)}, task, seed)
-    card = {"variant": variant, "trained_on": table.name, "samples": len(bundle.id)}
-    save(model, out, card=card, extractors=bundle.extractors)
+    save(model, out, card={"variant": variant, "trained_on": table.name, "samples": len(bundle.id)})
     console = _console()
     what = f"classes {', '.join(map(str, model.classes_))}" if task == "classification" else "the label is a number"
     console.print(f"{len(bundle.id)} samples, {', '.join(bundle.x)}; {what}")
@@ -95,13 +84,16 @@ def predict(
     split: Split = None,
 ) -> None:
     """What each sample shows, what each modality shows by itself, and whether they agree."""
-    loaded, bundle = open_both(model, table)
-    rows = told(loaded, _part(bundle, split))
+    bundle = _part(read_bundle(table), split)
+    columns: dict[str, Any] = {"id": bundle.id, **load(model).assess(bundle.x)}
+    status = columns["status"].astype(object)
+    status[list(bundle.problems)] = "unreadable"
+    columns |= {"status": status, "error": [bundle.problems.get(i, "") for i in range(len(status))]}
     with replacing(out) as temporary:
-        pq.write_table(rows, temporary)
-    failed = sum(status != "ok" for status in rows["status"].to_pylist())
+        pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), temporary)
+    failed = int((status != "ok").sum())
     ending = f", {failed} of them without any modality that could be read" if failed else ""
-    _console().print(f"{len(rows)} samples in {out}{ending}", soft_wrap=True)
+    _console().print(f"{len(bundle.id)} samples in {out}{ending}", soft_wrap=True)
 
 
 @app.command("evaluate")
@@ -115,10 +107,11 @@ def evaluate(
     ] = "sentiment",
 ) -> None:
     """Measure a model on labelled samples, with intervals over groups."""
-    loaded, bundle = open_both(model, table)
+    bundle = read_bundle(table)
     labels_of(bundle, table)
     if split is None and bundle.split is not None and "test" in bundle.split:
         split = "test"
+    loaded = load(model)
     result = measure_model(loaded, _part(bundle, split), measures)
     if out is not None:
         with replacing(out) as temporary:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from beholder.errors import UserError
-from beholder.extract.table import Extractor
 from beholder.tical.inputs import Array, cut, pad
-from beholder.tical.raw import FILE, OnRead, extract, quiet, raw_columns, sources_of
 
 TABLES = (".csv", ".parquet")
 
@@ -40,8 +38,6 @@ class Bundle:
     """What people said of one modality by itself, (n,); never learned from."""
     problems: dict[int, str] = field(default_factory=dict)
     """Per row whose features could not be read, why. Such a row has no modality."""
-    extractors: dict[str, Extractor] = field(default_factory=dict)
-    """Of raw files and texts, fitted."""
 
     def part(self, split: str) -> Bundle:
         """The samples of one split. Raises UserError where there are none."""
@@ -59,11 +55,10 @@ class Bundle:
             self.split[rows],
             {m: values[rows] for m, values in self.unimodal.items()},
             {place[row]: why for row, why in self.problems.items() if row in place},
-            self.extractors,
         )
 
 
-def read_bundle(file: Path, extractors: Mapping[str, Extractor] | None = None, on_read: OnRead = quiet) -> Bundle:
+def read_bundle(file: Path) -> Bundle:
     """The table in `file`. Nothing is unpickled.
 
     Of an `.npz` every array is a modality but `id`, `label`, `group`, `split`, and with a modality m: `m_lengths`, the
@@ -71,16 +66,9 @@ def read_bundle(file: Path, extractors: Mapping[str, Extractor] | None = None, o
     `.npy` or `.npz` of each sample, relative to the table; an empty cell is a missing modality; columns of other names
     are left alone. A cell whose file can't be read is in `problems`.
 
-    With `extractors` by modality, `m_file` names raw files, and a column `m` is the text itself where m's extractor
-    reads text. One that has yet to learn does so from the rows of split `train`, or all where there is no split.
-
     Raises UserError for another file, objects, text as a modality, arrays of unequal length or shape.
     """
-    if file.suffix.lower() in TABLES:
-        return _read_table(file, extractors or {}, on_read)
-    if extractors and any(one.learnt is None for one in extractors.values()):
-        raise UserError(f"{file}: raw files need a table, {' or '.join(TABLES)}, with a column such as face_file")
-    return _read_npz(file)
+    return _read_table(file) if file.suffix.lower() in TABLES else _read_npz(file)
 
 
 def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
@@ -94,19 +82,12 @@ def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
         raise UserError(f"{file} can't be read as .npz without objects: {error}") from error
 
 
-def read_columns(file: Path, text: Sequence[str] = ()) -> pa.Table:
-    """A `.csv` or `.parquet` as it is; `text` are columns that are no numbers, whatever they look like.
-
-    Raises UserError where it can't be read.
-    """
+def read_columns(file: Path) -> pa.Table:
+    """A `.csv` or `.parquet` as it is. Raises UserError where it can't be read."""
     if not file.is_file():
         raise UserError(f"no file {str(file)!r}")
     try:
-        if file.suffix.lower() != ".csv":
-            return pq.read_table(file, partitioning=None)
-        kept = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(text, pa.string()))
-        lines = pyarrow.csv.ParseOptions(newlines_in_values=True)
-        return pyarrow.csv.read_csv(file, parse_options=lines, convert_options=kept)
+        return pyarrow.csv.read_csv(file) if file.suffix.lower() == ".csv" else pq.read_table(file, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{file} can't be read as a table: {error}") from error
 
@@ -136,35 +117,28 @@ def _read_npz(file: Path) -> Bundle:
     return Bundle(x, arrays.get("id", np.arange(n)), label, group, split, unimodal)
 
 
-def _read_table(file: Path, extractors: Mapping[str, Extractor], on_read: OnRead) -> Bundle:
-    table = read_columns(file, [m for m, one in extractors.items() if one.row.reads == "text"])
+def _read_table(file: Path) -> Bundle:
+    table = read_columns(file)
     names = table.column_names
     modalities = [name.removesuffix(_PATH) for name in names if name.endswith(_PATH)]
-    raw = raw_columns(names, extractors, file)
-    if not modalities and not raw:
-        raise UserError(f"{file} has no column that ends in {_PATH} or {FILE}; its columns are {', '.join(names)}")
-    facts = {name: _column(table, name, file) if name in names else None for name in _FACTS}
+    if not modalities:
+        raise UserError(f"{file} has no column that ends in {_PATH}; its columns are {', '.join(names)}")
+    cells: dict[str, list[NDArray[Any] | None]] = {}
     problems: dict[int, str] = {}
-    x: dict[str, Array] = {}
     for m in modalities:
-        cells: list[NDArray[Any] | None] = []
+        cells[m] = []
         for row, path in enumerate(table[m + _PATH].to_pylist()):
             read = _read_cell(file.parent / path, m) if path else None
             if isinstance(read, str):
                 problems.setdefault(row, read)
-            cells.append(None if isinstance(read, str) else read)
-        x[m] = stacked(m, cells, problems)
-    learn = None if facts["split"] is None else facts["split"] == "train"
-    fitted: dict[str, Extractor] = {}
-    for m, column in raw.items():
-        sources = sources_of(table, column, extractors[m], file.parent)
-        x[m], fitted[m] = extract(m, extractors[m], sources, learn=learn, problems=problems, on_read=on_read)
+            cells[m].append(None if isinstance(read, str) else read)
+    x = {m: _stacked(m, cells[m], problems) for m in modalities}
     for values in x.values():
         values[list(problems)] = np.nan
+    facts = {name: _column(table, name, file) if name in names else None for name in _FACTS}
     ids = facts.pop("id")
-    ids = np.arange(len(table)) if ids is None else ids
-    unimodal = {m: _column(table, _LABEL + m, file) for m in x if _LABEL + m in names}
-    return Bundle(x, ids, **facts, unimodal=unimodal, problems=problems, extractors=fitted)
+    unimodal = {m: _column(table, _LABEL + m, file) for m in modalities if _LABEL + m in names}
+    return Bundle(x, np.arange(len(table)) if ids is None else ids, **facts, unimodal=unimodal, problems=problems)
 
 
 def _read_cell(path: Path, m: str) -> NDArray[Any] | str:
@@ -187,7 +161,7 @@ def _read_cell(path: Path, m: str) -> NDArray[Any] | str:
     return array
 
 
-def stacked(m: str, cells: Sequence[NDArray[Any] | None], problems: dict[int, str]) -> Array:
+def _stacked(m: str, cells: Sequence[NDArray[Any] | None], problems: dict[int, str]) -> Array:
     """One array of all cells. The first that was read says what the others should be; others are problems."""
     first = next((cell for cell in cells if cell is not None), None)
     if first is None:

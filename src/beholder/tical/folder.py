@@ -6,7 +6,6 @@ Everything that a prediction depends on is an array in one safetensors file: the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -23,11 +22,8 @@ from torch import Tensor
 from beholder import __version__
 from beholder.batch.files import replacing
 from beholder.errors import UserError
-from beholder.extract.saved import save_extractors
-from beholder.extract.table import Extractor
 from beholder.tical.anchors import AnchorSpace
 from beholder.tical.attribution import Attribution
-from beholder.tical.card import CARD, ENGINE, model_folder
 from beholder.tical.classifier import TicalClassifier
 from beholder.tical.config import TicalConfig
 from beholder.tical.fit import Fit
@@ -36,7 +32,7 @@ from beholder.tical.network import Network
 from beholder.tical.regressor import TicalRegressor
 from beholder.tical.state import Reference
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "card.json"
 
 Model = TicalClassifier | TicalRegressor
 
@@ -46,18 +42,9 @@ LIMITS = (
 )
 
 
-def save(
-    model: Model,
-    folder: Path,
-    *,
-    card: dict[str, Any] | None = None,
-    extractors: Mapping[str, Extractor] | None = None,
-) -> None:
-    """Write a fitted model; `card` adds what it was trained on and how accurate it is.
-
-    `extractors` are those of its raw modalities, which it then reads by itself. Raises UserError where `folder` holds
-    something.
-    """
+def save(model: Model, folder: Path, *, card: dict[str, Any] | None = None) -> None:
+    """Write a fitted model; `card` adds what it was trained on and how accurate it is. Raises UserError where
+    `folder` holds something."""
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,20 +60,14 @@ def save(
     }
     save_file(_tensors(model), folder / WEIGHTS)
     digest = sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    if extractors:
-        save_extractors(extractors, folder)
-    facts = {"engine": ENGINE, "beholder": __version__, "weights_sha256": digest, "limits": LIMITS, **(card or {})}
+    facts = {"engine": "tical", "beholder": __version__, "weights_sha256": digest, "limits": LIMITS, **(card or {})}
     for name, content in ((CONFIG, config), (CARD, facts)):
         with replacing(folder / name) as temporary:
             temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load(model: str | Path) -> Model:
-    """A model by its name, or from a folder that `save` wrote.
-
-    Raises UserError for a folder that is incomplete, damaged or changed.
-    """
-    folder = model_folder(model)
+def load(folder: Path) -> Model:
+    """A model that `save` wrote. Raises UserError for a folder that is incomplete, damaged or changed."""
     if missing := [name for name in (CONFIG, WEIGHTS, CARD) if not (folder / name).is_file()]:
         raise UserError(f"{folder} has no {missing[0]}; a model of beholder emotion has {CONFIG}, {WEIGHTS} and {CARD}")
     try:
