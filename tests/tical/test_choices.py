@@ -69,6 +69,38 @@ def test_the_ball_is_the_same_with_a_learned_curvature() -> None:
     assert torch.allclose(distances(z, z[:2], config), distances(z, z[:2], config, c), atol=1e-6)
 
 
+def test_groups_of_each_modality_hold_out_its_own_items(data: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    from beholder.tical import fit
+
+    seen: list[np.ndarray] = []
+    whole = fit.out_of_fold
+
+    def watched(x, y, n_classes, groups, folds):  # type: ignore[no-untyped-def]
+        seen.append(groups)
+        return whole(x, y, n_classes, groups, folds)
+
+    monkeypatch.setattr(fit, "out_of_fold", watched)
+    actor, item = data.group, np.arange(400) % 90 + 1000
+    TicalClassifier({**FEW, "epochs": 1}).fit(data.x, data.y, groups={"voice": actor, "face": item})
+    voice, face = seen
+    assert set(voice) < set(actor)  # whole actors choose the epoch
+    assert set(face) <= set(item)
+    assert len(voice) == len(face) == np.isin(actor, voice).sum()
+
+
+@pytest.mark.parametrize(
+    ("groups", "says"),
+    [
+        ({"voice": np.arange(400)}, "groups are those of voice; they must be of voice, face"),
+        ({"voice": np.arange(400), "face": np.arange(9)}, "9 groups of 'face' for 400 samples"),
+        (np.zeros(400), "1 groups of 'voice'; more than inner_folds = 3"),
+    ],
+)
+def test_groups_that_cannot_be_used_are_named(data: Planted, groups: object, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        TicalClassifier(FEW).fit(data.x, data.y, groups=groups)
+
+
 def test_the_anchor_loss_draws_samples_to_anchors_of_their_class(data: Planted) -> None:
     def gap(model: TicalClassifier) -> float:
         """How much nearer the anchors of the own class are than those of others, over the distance between anchors."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -140,18 +141,23 @@ class _Learner(nn.Module):
 
 
 def train(
-    material: Material, groups: NDArray[np.generic], config: TicalConfig, validation: Material | None = None
+    material: Material,
+    groups: Mapping[str, NDArray[np.generic]],
+    config: TicalConfig,
+    validation: Material | None = None,
 ) -> Fit:
     """Fit everything, from nothing but standardised data, config and its seed. Sets torch's threads and seed.
 
-    `validation` chooses the epoch; where there is none, a part of `material` is held out for it.
+    `groups` (n,) per modality stay on one side where confidence is told. `validation` chooses the epoch; where there is
+    none, a part of `material` is held out for it, whole groups of the first modality.
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     learn = np.arange(len(material.y))
     if validation is None:
-        learn, validate = _split(groups, config)
-        state = _Training(material.take(learn), groups[learn], material.take(validate), config)
+        learn, validate = _split(next(iter(groups.values())), config)
+        own = {m: group[learn] for m, group in groups.items()}
+        state = _Training(material.take(learn), own, material.take(validate), config)
     else:
         state = _Training(material, groups, validation, config)
     # Trainer wants a folder even where it is told to save nothing.
@@ -185,7 +191,9 @@ def train(
 class _Training(TrainerCallback):  # type: ignore[misc]
     """One training: refreshes what consistency is read from, and remembers the epoch that validation likes best."""
 
-    def __init__(self, learn: Material, groups: NDArray[np.generic], validate: Material, config: TicalConfig) -> None:
+    def __init__(
+        self, learn: Material, groups: Mapping[str, NDArray[np.generic]], validate: Material, config: TicalConfig
+    ) -> None:
         self.config, self.learn, self.validate = config, learn, validate
         n, k = learn.y.shape
         self.labels: Rows = learn.y.argmax(axis=1)
@@ -194,7 +202,9 @@ class _Training(TrainerCallback):  # type: ignore[misc]
         if config.confidence == "in_sample":
             self.confidence = {m: in_sample(x, self.labels, k) for m, x in known.items()}
         else:
-            self.confidence = {m: out_of_fold(x, self.labels, k, groups, config.inner_folds) for m, x in known.items()}
+            self.confidence = {
+                m: out_of_fold(x, self.labels, k, groups[m], config.inner_folds) for m, x in known.items()
+            }
         self.chosen = {m: choose_anchors(p, self.labels, config) for m, p in self.confidence.items()}
         self.attribution: Attribution | None = None
         if config.pseudo_source == "attribution":
