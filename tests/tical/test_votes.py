@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from beholder.cli import main
 from beholder.errors import UserError
 from beholder.tical.consistency import jensen_shannon
 from beholder.tical.endpoints import (
@@ -20,6 +22,7 @@ from beholder.tical.endpoints import (
 )
 from beholder.tical.study import ARMS, cross_validate, prediction_file, read_told, restrict, run_study
 from beholder.tical.votes import Votes, draw_round, majority, read_votes, research_actors
+from beholder.tical.votes_tables import Run, results_of
 
 COLUMNS = "clip,actor,condition," + ",".join(f"votes_{e}" for e in "ADFHNS")
 
@@ -141,6 +144,57 @@ def test_intervals_are_over_actors_and_around_the_value(tmp_path: Path) -> None:
     plain = np.mean([(t.fused.argmax(axis=1) == r.y).mean() for r, t in zip(rounds, answers.told, strict=True)])
     assert found.value == pytest.approx(plain)
     assert found.low < found.value < found.high
+
+
+def test_tables_and_endpoints_come_from_stored_predictions(tmp_path: Path) -> None:
+    votes = make_votes(400, actors=20)
+    arms = ["votes", "logistic", "tical-concat", "tical-attribution"]
+    run_study(votes, tmp_path, arms=arms[:2], repeats=1, folds=2)
+    for arm in arms[2:]:  # what an arm says is no matter here
+        file = prediction_file(tmp_path, arm, 3, 0)
+        file.parent.mkdir()
+        file.write_bytes(prediction_file(tmp_path, "logistic", 3, 0).read_bytes())
+    decide, everybody, endpoints = results_of(Run(votes, tmp_path, repeats=1), folds=2)
+    assert [one.name for one in (decide, everybody, endpoints)] == [
+        "emotion-votes",
+        "emotion-votes-all",
+        "emotion-endpoints",
+    ]
+    assert [row[0] for row in decide.rows] == arms
+    assert {len(row) for row in decide.rows} == {len(decide.columns)}
+    told = read_told(prediction_file(tmp_path, "logistic", 3, 0))
+    drawn = draw_round(votes, 3, 0)
+    other = ~np.isin(drawn.actor, research_actors(votes.actor))
+    right = told.fused.argmax(axis=1) == drawn.y
+    assert decide.measured["arms"]["logistic"]["fused"]["value"] == pytest.approx(right[other].mean())
+    assert everybody.measured["arms"]["logistic"]["fused"]["value"] == pytest.approx(right.mean())
+    assert {row[1] for row in endpoints.rows} == {"tical-attribution"}
+    p1 = next(row for row in endpoints.rows if row[0].startswith("P1") and row[2] == "10 other actors")
+    assert p1[3].startswith("+0.000")
+    assert p1[5] == "missed"
+    assert json.dumps(vars(endpoints))
+    with pytest.raises(UserError, match="was it made with --research"):
+        results_of(Run(votes, tmp_path, repeats=1, research=True))
+
+
+def test_the_command_runs_the_study_and_leaves_its_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    votes = make_votes(400, actors=24)
+    rows = [
+        f"{clip},{votes.actor[clip]},{condition},{','.join(map(str, counts[clip]))}"
+        for condition, counts in votes.counts.items()
+        for clip in range(400)
+    ]
+    folder, out = str(write_votes(tmp_path / "votes", rows)), tmp_path / "run"
+    assert main(["emotion", "bench", "votes", folder, "--smoke"]) == 0
+    assert "It runs: 3 arms" in capsys.readouterr().out
+    assert [file.name for file in tmp_path.iterdir()] == ["votes"]
+    assert main(["emotion", "bench", "votes", folder]) == 1
+    assert main(["emotion", "bench", "votes", folder, "-o", str(out), "--arm", "vote"]) == 1
+    chosen = ["--arm", "votes", "--arm", "logistic", "--repeats", "1", "--research", "--workers", "1"]
+    assert main(["emotion", "bench", "votes", folder, "-o", str(out), *chosen]) == 0
+    assert "logistic" in capsys.readouterr().out
+    stored = json.loads((out / "emotion-votes-research.json").read_text())
+    assert [row[0] for row in stored["rows"]] == ["votes", "logistic"]
 
 
 def test_auroc_is_that_of_scikit_learn_with_ties_and_resampled_actors() -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from beholder.batch.files import replacing
+from beholder.cli.emotion_bench import bench
 from beholder.cli.emotion_files import convert, inspect
 from beholder.cli.emotion_report import report
 from beholder.cli.emotion_run import run
@@ -28,6 +29,7 @@ app = typer.Typer()
 app.command("report")(report)
 app.command("run")(run)
 app.command("inspect")(inspect)
+app.add_typer(bench, name="bench")
 app.add_typer(convert, name="convert")
 
 _TITLES = {

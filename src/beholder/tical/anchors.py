@@ -62,6 +62,12 @@ class AnchorSpace:
         pseudo = _softmax(self.bias - near / self.temperature)
         return Reading(pseudo, self.typicality(pseudo.argmax(axis=1), z, near, config, leave_out=rows is not None))
 
+    def pull(self, z: Tensor, target: Tensor, rows: Rows, config: TicalConfig, curvature: Tensor | None) -> Tensor:
+        """(n,): cross-entropy of softmax(-D / T) with the label, for training rows; lower nearer to its anchors."""
+        own, n_classes = _own(rows, self.rows), len(self.bias)
+        near = near_distances_to_learn(z, self.points, self.classes, n_classes, config, own, curvature)
+        return -(target * torch.log_softmax(-near / self.temperature, dim=1)).sum(dim=1)
+
     def typicality(self, classes: Rows, z: Tensor, near: Array, config: TicalConfig, leave_out: bool = False) -> Array:
         """(1 + #{s_j >= s}) / (n + 1), with s the score of a sample under its class: the rank, from far to near."""
         if config.typicality == "none":
@@ -157,19 +163,33 @@ def near_distances(
 
     `own` (n, a) marks anchors that are the point itself and do not count.
     """
-    each = distances(z, anchors, config)
+    return near_distances_to_learn(z, anchors, classes, n_classes, config, own).double().numpy()
+
+
+def near_distances_to_learn(
+    z: Tensor,
+    anchors: Tensor,
+    classes: Rows,
+    n_classes: int,
+    config: TicalConfig,
+    own: NDArray[np.bool_] | None = None,
+    curvature: Tensor | None = None,
+) -> Tensor:
+    """`near_distances` with its gradient; `curvature` is c where it is being learned."""
+    each = distances(z, anchors, config, curvature)
     if own is not None:
         each = each.masked_fill(torch.from_numpy(own), torch.inf)
-    out = np.full((len(z), n_classes), _FAR)
+    columns = []
     for k in range(n_classes):
         mine = each[:, torch.from_numpy(np.flatnonzero(classes == k))]
         if not mine.shape[1]:
+            columns.append(z.new_full((len(z),), _FAR))
             continue
         nearest = mine.topk(min(config.n_near, mine.shape[1]), dim=1, largest=False).values
         counted = nearest.isfinite()
         mean = nearest.masked_fill(~counted, 0.0).sum(dim=1) / counted.sum(dim=1).clamp_min(1)
-        out[:, k] = torch.where(counted.any(dim=1), mean, _FAR).double().numpy()
-    return out
+        columns.append(torch.where(counted.any(dim=1), mean, _FAR))
+    return torch.stack(columns, dim=1)
 
 
 def _scores(z: Tensor, near: Array, means: Tensor | None, config: TicalConfig) -> Array:

@@ -14,7 +14,16 @@ from sklearn.base import ClassifierMixin
 from beholder.tical.config import Task
 from beholder.tical.estimator import TicalEstimator, check_predicted, given_labels, status_of
 from beholder.tical.fit import Material
-from beholder.tical.inputs import Array, Features, Lengths, check_features, check_held_labels, check_labels, missing
+from beholder.tical.inputs import (
+    Array,
+    Features,
+    Groups,
+    Lengths,
+    check_features,
+    check_held_labels,
+    check_labels,
+    missing,
+)
 
 
 class TicalClassifier(ClassifierMixin, TicalEstimator):  # type: ignore[misc]
@@ -34,7 +43,7 @@ class TicalClassifier(ClassifierMixin, TicalEstimator):  # type: ignore[misc]
         X: Features,
         y: ArrayLike,
         *,
-        groups: ArrayLike | None = None,
+        groups: Groups = None,
         classes: ArrayLike | None = None,
         unimodal_y: Mapping[str, ArrayLike] | None = None,
         lengths: Lengths | None = None,
@@ -44,7 +53,9 @@ class TicalClassifier(ClassifierMixin, TicalEstimator):  # type: ignore[misc]
         """Learn from features and labels.
 
         `y` is (n,) labels or (n, K) soft ones, such as votes, whose columns `classes` names. Samples of one of
-        `groups` (n,), such as a speaker, stay on one side wherever something is held out. `unimodal_y` holds soft
+        `groups` (n,), such as a speaker, stay on one side wherever something is held out. Where items of one modality
+        occur in several samples, `groups` may be a dict of them by modality; the first one's then hold out the samples
+        that choose the epoch. `unimodal_y` holds soft
         labels (n, K) per modality, rows of NaN where unknown, for `unimodal_targets="given"`. `ids` (n,) name samples
         where `assess` names anchors; their rows do otherwise. `validation` are features
         and labels that choose the epoch; without them a part of the groups is held out for it.

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+_STAGES = 3
+
 Task = Literal["classification", "regression"]
 PseudoSource = Literal["anchors", "head", "blend", "attribution"]
 
@@ -26,11 +28,16 @@ class TicalConfig(BaseModel):
     """Where distances to anchors are measured."""
     curvature: float = Field(default=1.0, gt=0)
     """c of a Poincaré ball of curvature -c."""
+    learn_curvature: bool = False
+    """Whether c is learned, from there. Something learned has to depend on it: `head="distance"` or `anchor_weight`."""
     r_max: float = Field(default=2.0, gt=0)
     """Longest tangent vector before it is lifted into the ball."""
     hidden: int = Field(default=64, ge=1)
     embed_dim: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
+
+    head: Literal["linear", "distance"] = "linear"
+    """Of a unimodal head: linear on the embedding, or minus the distance to a learned prototype per class."""
 
     inner_folds: int = Field(default=3, ge=2)
     """Folds by group of the confidence that anchors are chosen by."""
@@ -39,8 +46,9 @@ class TicalConfig(BaseModel):
     anchors_per_class: int = Field(default=64, ge=1)
     tau: float = Field(default=0.5, ge=0, lt=1)
     """Quantile of a class's own confidences that an anchor reaches."""
-    anchor_refresh: Literal["epoch", "once"] = "epoch"
-    """Whether anchors are embedded anew after each epoch, or only once, after the warm-up."""
+    anchor_refresh: Literal["epoch", "once", "never"] = "epoch"
+    """Whether anchors are embedded anew after each epoch, only once, after the warm-up, or not in training: then
+    pseudo labels and consistency are reported, but nothing learns from them, and the network is not told them."""
     n_near: int = Field(default=5, ge=1)
     """Nearest anchors of a class whose mean distance is the distance to the class."""
 
@@ -62,14 +70,17 @@ class TicalConfig(BaseModel):
     eps: float = Field(default=0.25, gt=0)
     """Weight of the mean consistency of the training part in each sample's."""
 
-    stages: Literal["network", "none"] = "network"
-    """Perception, interaction and integration, or one plain `fusion`."""
+    stages: Literal["network", "curriculum", "none"] = "network"
+    """Perception, interaction and integration; the same learned one after the other, a third of the epochs each; or one
+    plain `fusion`."""
     fusion: Literal["concat", "late", "gated", "tensor", "decoupled"] = "concat"
     """How modalities meet where `stages` is `none`; `decoupled` has losses of its own."""
     unimodal_targets: Literal["pseudo", "shared", "given", "none"] = "pseudo"
     """What unimodal heads learn: pseudo labels blended with the shared one; the shared one; the caller's; nothing."""
     unimodal_weight: float = Field(default=0.5, ge=0)
     pair_weight: float = Field(default=0.5, ge=0)
+    anchor_weight: float = Field(default=0.0, ge=0)
+    """Of a loss that draws embeddings to the anchors of their class."""
     consistency_weight: Literal["none", "down", "up"] = "none"
     """Whether samples of low consistency count less, or more, in the fused loss."""
 
@@ -93,10 +104,34 @@ class TicalConfig(BaseModel):
             raise ValueError("label_edges must be two numbers or more, each larger than the one before")
         return self
 
+    @model_validator(mode="after")
+    def _every_choice_has_an_effect(self) -> Self:
+        if self.learn_curvature and self.space == "euclidean":
+            raise ValueError("learn_curvature needs space 'hyperbolic'; a Euclidean one has no curvature")
+        if self.learn_curvature and self.head == "linear" and not self.anchor_weight:
+            raise ValueError("learn_curvature needs head 'distance' or an anchor_weight above 0: nothing else learns c")
+        if self.learn_curvature and self.anchor_refresh != "epoch":
+            raise ValueError("learn_curvature needs anchor_refresh 'epoch': c moves, and anchors have to move with it")
+        if self.anchor_weight and self.anchor_refresh == "never":
+            raise ValueError("anchor_weight needs anchor_refresh 'epoch' or 'once': it learns from anchors")
+        if self.head == "distance" and self.stages == "none" and self.fusion == "decoupled":
+            raise ValueError("head 'distance' is not for the fusion 'decoupled', which has linear heads of its own")
+        if self.stages == "curriculum" and self.epochs < _STAGES:
+            raise ValueError(f"stages 'curriculum' needs {_STAGES} epochs, one for each")
+        if self.stages == "curriculum" and (self.unimodal_targets == "none" or not self.unimodal_weight):
+            raise ValueError(
+                "stages 'curriculum' needs unimodal_targets and a unimodal_weight: its first stage is them"
+            )
+        return self
+
     @property
     def reads_anchors(self) -> bool:
         """Whether anything depends on anchors; what does not need them has none."""
-        return self.pseudo_source in ("anchors", "blend") or self.typicality != "none"
+        return self.pseudo_source in ("anchors", "blend") or self.typicality != "none" or self.anchor_weight > 0
+
+    def stages_learned(self, epoch: int) -> int:
+        """How many of the three stages are learned in an epoch, counted from 1."""
+        return _STAGES if self.stages != "curriculum" else 1 + (epoch - 1) * _STAGES // self.epochs
 
 
 _PLAIN: dict[str, Any] = {"pseudo_source": "head", "typicality": "none"}

@@ -16,7 +16,19 @@ from sklearn.base import BaseEstimator
 from beholder.errors import UserError
 from beholder.tical.config import Task, TicalConfig
 from beholder.tical.fit import Fit, Material, train
-from beholder.tical.inputs import Array, Features, Kind, Lengths, Scaler, check_features, fit_scaler, kind_of, missing
+from beholder.tical.inputs import (
+    Array,
+    Features,
+    Groups,
+    Kind,
+    Lengths,
+    Scaler,
+    check_features,
+    check_groups,
+    fit_scaler,
+    kind_of,
+    missing,
+)
 from beholder.tical.state import Assessment, assess, forward, nearest_anchors
 
 
@@ -63,19 +75,13 @@ class TicalEstimator(BaseEstimator):  # type: ignore[misc]
             for m, one in zip(x, logits, strict=True)
         }
 
-    def _train(
-        self, learn: Material, groups: ArrayLike | None, validation: Material | None, ids: ArrayLike | None
-    ) -> None:
+    def _train(self, learn: Material, groups: Groups, validation: Material | None, ids: ArrayLike | None) -> None:
         config = self.config
         n = len(learn.y)
         names = np.asarray(np.arange(n) if ids is None else ids).astype(str)
         if names.shape != (n,):
             raise UserError(f"ids have shape {names.shape} for {n} samples; every sample needs one")
-        group = np.arange(n) if groups is None else np.asarray(groups)
-        if len(group) != n:
-            raise UserError(f"{len(group)} groups for {n} samples; every sample needs one")
-        if len(np.unique(group)) <= config.inner_folds:
-            raise UserError(f"{len(np.unique(group))} groups; more than inner_folds = {config.inner_folds} are needed")
+        group = check_groups(groups, list(learn.x), n, config.inner_folds)
         self.modalities_ = {m: kind_of(values) for m, values in learn.x.items()}
         self.scaler_ = fit_scaler(learn.x)
         held = None if validation is None else replace(validation, x=self.scaler_(validation.x))

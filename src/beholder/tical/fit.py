@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,15 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from beholder.tical.anchors import Rows, choose_anchors, in_sample, out_of_fold, place_anchors
+from beholder.tical.anchors import AnchorSpace, Rows, choose_anchors, in_sample, out_of_fold, place_anchors
 from beholder.tical.attribution import Attribution, fit_attribution
 from beholder.tical.config import TicalConfig
 from beholder.tical.decoupled import parted_losses
+from beholder.tical.geometry import lift
 from beholder.tical.inputs import kind_of, missing, pooled
 from beholder.tical.network import Network
-from beholder.tical.state import Array, Assessment, Reference, assess, conditions, embed, forward, tensors
-
-_FIRST_PRIOR = 0.5  # C0 before any consistency was seen
+from beholder.tical.state import FIRST_PRIOR, Array, Assessment, Reference, assess, conditions, embed, forward, tensors
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Fit:
 
 @dataclass
 class _Rows(torch.utils.data.Dataset[dict[str, Tensor]]):
-    """Training rows. The tables of the last three fields change from epoch to epoch."""
+    """Training rows. The tables of the last three change from epoch to epoch."""
 
     x: list[Tensor]
     present: Tensor
@@ -80,6 +80,7 @@ class _Rows(torch.utils.data.Dataset[dict[str, Tensor]]):
     def __getitems__(self, rows: list[int]) -> dict[str, Any]:
         return {
             "x": [one[rows] for one in self.x],
+            "rows": torch.tensor(rows),
             **{
                 name: getattr(self, name)[rows]
                 for name in ("present", "y", "target", "targets", "gates", "consistency")
@@ -94,10 +95,14 @@ class _Learner(nn.Module):
         super().__init__()
         self.network = network
         self.parts: dict[str, list[float]] = {}
+        self.stages = 3
+        self.anchors: list[AnchorSpace] = []
+        """Per modality, as they lie; none before the first look at them."""
 
     def forward(
         self,
         x: list[Tensor],
+        rows: Tensor,
         present: Tensor,
         y: Tensor,
         target: Tensor,
@@ -110,37 +115,49 @@ class _Learner(nn.Module):
         out = self.network(x, kept, gates * _both(kept), consistency)
         weight = {"none": torch.ones_like(consistency), "down": 0.5 + 0.5 * consistency, "up": 1 - 0.5 * consistency}
         w = weight[config.consistency_weight]
-        parts = {"fused": (w / w.mean() * _fused_loss(out.fused, target, config)).mean()}
+        parts = {}
+        if self.stages >= 3:
+            parts["fused"] = (w / w.mean() * _fused_loss(out.fused, target, config)).mean()
         known = kept.bool() & ~targets.isnan().any(dim=2)
         spaces = list(out.parted.logits.values()) if out.parted else [out.unimodal]
         for m, told in enumerate(zip(*spaces, strict=True)):
             if config.unimodal_weight and config.unimodal_targets != "none" and known[:, m].any():
-                rows = known[:, m]
-                losses = [_cross_entropy(logits[rows], targets[rows, m]).sum() / len(y) for logits in told]
+                mine = known[:, m]
+                losses = [_cross_entropy(logits[mine], targets[mine, m]).sum() / len(y) for logits in told]
                 parts[f"unimodal_{m}"] = config.unimodal_weight * torch.stack(losses).mean()
         for p, logits in enumerate(out.pairs):
-            if config.pair_weight:
+            if config.pair_weight and self.stages >= 2:
                 parts[f"pair_{p}"] = config.pair_weight * _cross_entropy(logits, y).mean()
+        for m, space in enumerate(self.anchors if config.anchor_weight else ()):
+            c = self.network.curvature
+            pulled = space.pull(lift(out.h[m], config, c), y, rows.numpy(), config, c)
+            parts[f"anchor_{m}"] = config.anchor_weight * (pulled * kept[:, m]).mean()
         if out.parted:
             parts |= parted_losses(out.parted, y, kept)
         for name, part in parts.items():
             self.parts.setdefault(name, []).append(part.item())
-        return {"loss": torch.stack(list(parts.values())).sum()}
+        # A batch of a curriculum may have nothing that is known of single modalities.
+        return {"loss": torch.stack(list(parts.values())).sum() if parts else 0 * out.fused.sum()}
 
 
 def train(
-    material: Material, groups: NDArray[np.generic], config: TicalConfig, validation: Material | None = None
+    material: Material,
+    groups: Mapping[str, NDArray[np.generic]],
+    config: TicalConfig,
+    validation: Material | None = None,
 ) -> Fit:
     """Fit everything, from nothing but standardised data, config and its seed. Sets torch's threads and seed.
 
-    `validation` chooses the epoch; where there is none, a part of `material` is held out for it.
+    `groups` (n,) per modality stay on one side where confidence is told. `validation` chooses the epoch; where there is
+    none, a part of `material` is held out for it, whole groups of the first modality.
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     learn = np.arange(len(material.y))
     if validation is None:
-        learn, validate = _split(groups, config)
-        state = _Training(material.take(learn), groups[learn], material.take(validate), config)
+        learn, validate = _split(next(iter(groups.values())), config)
+        own = {m: group[learn] for m, group in groups.items()}
+        state = _Training(material.take(learn), own, material.take(validate), config)
     else:
         state = _Training(material, groups, validation, config)
     # Trainer wants a folder even where it is told to save nothing.
@@ -174,7 +191,9 @@ def train(
 class _Training(TrainerCallback):  # type: ignore[misc]
     """One training: refreshes what consistency is read from, and remembers the epoch that validation likes best."""
 
-    def __init__(self, learn: Material, groups: NDArray[np.generic], validate: Material, config: TicalConfig) -> None:
+    def __init__(
+        self, learn: Material, groups: Mapping[str, NDArray[np.generic]], validate: Material, config: TicalConfig
+    ) -> None:
         self.config, self.learn, self.validate = config, learn, validate
         n, k = learn.y.shape
         self.labels: Rows = learn.y.argmax(axis=1)
@@ -183,7 +202,9 @@ class _Training(TrainerCallback):  # type: ignore[misc]
         if config.confidence == "in_sample":
             self.confidence = {m: in_sample(x, self.labels, k) for m, x in known.items()}
         else:
-            self.confidence = {m: out_of_fold(x, self.labels, k, groups, config.inner_folds) for m, x in known.items()}
+            self.confidence = {
+                m: out_of_fold(x, self.labels, k, groups[m], config.inner_folds) for m, x in known.items()
+            }
         self.chosen = {m: choose_anchors(p, self.labels, config) for m, p in self.confidence.items()}
         self.attribution: Attribution | None = None
         if config.pseudo_source == "attribution":
@@ -192,16 +213,17 @@ class _Training(TrainerCallback):  # type: ignore[misc]
         given, present = tensors(learn.x)
         pairs = math.comb(len(given), 2)
         shared = torch.from_numpy(learn.y).float()
+        self.learner.stages = config.stages_learned(1)
         self.rows = _Rows(
             given,
             present,
             shared,
             learn.target,
             self._first_targets(shared),
-            torch.full((n, pairs), _FIRST_PRIOR) * _both(present),
-            torch.full((n,), _FIRST_PRIOR),
+            torch.full((n, pairs), FIRST_PRIOR) * _both(present),
+            torch.full((n,), FIRST_PRIOR),
         )
-        self.prior = _FIRST_PRIOR
+        self.prior = FIRST_PRIOR
         self.reference: Reference | None = None
         self._best: tuple[float, int, dict[str, Tensor], Reference] | None = None
         self.means: dict[str, float] = {}
@@ -210,11 +232,15 @@ class _Training(TrainerCallback):  # type: ignore[misc]
         epoch = round(state.epoch)
         self.means = {name: float(np.mean(values)) for name, values in self.learner.parts.items()}
         self.learner.parts.clear()
+        stages, self.learner.stages = self.learner.stages, self.config.stages_learned(epoch + 1)
         if epoch < min(self.config.warmup_epochs, self.config.epochs):
             return
-        if self.reference is None or self.config.anchor_refresh == "epoch":
+        if self.reference is None or self.config.anchor_refresh != "once":
             self._refresh()
         assert self.reference is not None
+        if stages < self.config.stages_learned(self.config.epochs):  # what all together tell is not learned yet
+            self.learner.train()
+            return
         found = assess(self.learner.network, self.reference, self.validate.x)
         logits = forward(self.learner.network, self.validate.x, found, self.reference.prior).fused
         score = float(_fused_loss(logits, self.validate.target, self.config).mean())
@@ -244,7 +270,7 @@ class _Training(TrainerCallback):  # type: ignore[misc]
                 classes,
                 self.labels,
                 self.confidence[m],
-                self.config,
+                network.measured,
             )
             for m, (rows, classes, _) in self.chosen.items()
         }
@@ -252,7 +278,10 @@ class _Training(TrainerCallback):  # type: ignore[misc]
         if not np.isnan(found.consistency.value).all():
             self.prior = float(np.nanmean(found.consistency.value))
         self.reference = Reference(anchors, self.attribution, self.prior)
-        self.rows.gates, self.rows.consistency = conditions(found, self.prior)
+        if self.config.anchor_refresh == "never":
+            return
+        self.learner.anchors = list(anchors.values())
+        self.rows.gates, self.rows.consistency = conditions(found, self.prior, self.config)
         if self.config.unimodal_targets == "pseudo":
             self.rows.targets = self._pseudo_targets(found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import geoopt
 import torch
+from geoopt.manifolds.stereographic import math as ball
 from torch import Tensor
 
 from beholder.tical.config import TicalConfig
@@ -11,20 +12,25 @@ from beholder.tical.config import TicalConfig
 _BOUNDARY = 1e-5
 
 
-def lift(h: Tensor, config: TicalConfig) -> Tensor:
+def lift(h: Tensor, config: TicalConfig, curvature: Tensor | None = None) -> Tensor:
     """Tangent vectors (n, d) as points: clipped to r_max, then through the exponential map at the origin.
 
     z = tanh(sqrt(c) |h|) h / (sqrt(c) |h|), and 0 stays 0; the identity where the space is Euclidean.
+    `curvature` is c where it is being learned.
     """
     if config.space == "euclidean":
         return h
     # The floor keeps the gradient at a zero vector finite.
     length = h.norm(dim=-1, keepdim=True).clamp_min(1e-12)
-    z: Tensor = geoopt.PoincareBall(c=config.curvature).expmap0(h * (config.r_max / length).clamp_max(1.0))
+    clipped = h * (config.r_max / length).clamp_max(1.0)
+    if curvature is None:
+        z: Tensor = geoopt.PoincareBall(c=config.curvature).expmap0(clipped)
+    else:  # geoopt's manifold would cut c off from its gradient
+        z = ball.project(ball.expmap0(clipped, k=-curvature), k=-curvature)
     return z
 
 
-def distances(x: Tensor, y: Tensor, config: TicalConfig) -> Tensor:
+def distances(x: Tensor, y: Tensor, config: TicalConfig, curvature: Tensor | None = None) -> Tensor:
     """Between all points of `x` (n, d) and `y` (a, d): (n, a).
 
     arcosh(1 + 2c |x - y|^2 / ((1 - c |x|^2) (1 - c |y|^2))) / sqrt(c). geoopt's own distance wants a tensor of
@@ -32,11 +38,11 @@ def distances(x: Tensor, y: Tensor, config: TicalConfig) -> Tensor:
     """
     square = _squared_distances(x, y)
     if config.space == "euclidean":
-        return square.sqrt()
-    c = config.curvature
+        return _root(square)
+    c = config.curvature if curvature is None else curvature
     room = [(1 - c * (p**2).sum(dim=1)).clamp_min(_BOUNDARY) for p in (x, y)]
     t = 2 * c * square / (room[0][:, None] * room[1][None])
-    out: Tensor = torch.log1p(t + torch.sqrt(t**2 + 2 * t)) / c**0.5
+    out: Tensor = torch.log1p(t + _root(t**2 + 2 * t)) / c**0.5
     return out
 
 
@@ -51,6 +57,12 @@ def midpoint(z: Tensor, config: TicalConfig) -> Tensor:
         return z.mean(dim=0)
     out: Tensor = geoopt.PoincareBall(c=config.curvature).weighted_midpoint(z, reducedim=[0])
     return out
+
+
+def _root(x: Tensor) -> Tensor:
+    """The square root, with gradient 0 at 0, where its own is infinite."""
+    zero = x == 0
+    return x.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:

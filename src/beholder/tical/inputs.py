@@ -18,6 +18,7 @@ from beholder.errors import UserError
 Array = NDArray[np.float64]
 Features = Mapping[str, ArrayLike | None]
 Lengths = Mapping[str, ArrayLike]
+Groups = ArrayLike | Mapping[str, ArrayLike | None] | None
 
 _CLIP = 5.0
 
@@ -154,6 +155,23 @@ def check_held_labels(y: ArrayLike, n: int, classes: NDArray[np.generic]) -> Arr
             raise UserError(f"no training sample has the label {unknown[0].item()!r} of validation")
         return np.eye(len(classes))[np.searchsorted(classes, labels)]
     return check_labels(y, n, classes)[0]
+
+
+def check_groups(groups: Groups, modalities: Sequence[str], n: int, folds: int) -> dict[str, NDArray[np.generic]]:
+    """Per modality the group (n,) of each sample; each sample is its own where there are none.
+
+    Raises UserError for another number of them, a modality that a dict leaves out, and no more groups than `folds`.
+    """
+    given = groups if isinstance(groups, Mapping) else dict.fromkeys(modalities, groups)
+    if set(given) != set(modalities):
+        raise UserError(f"groups are those of {', '.join(given)}; they must be of {', '.join(modalities)}")
+    out = {m: np.arange(n) if (own := given[m]) is None else np.asarray(own) for m in modalities}
+    for m, group in out.items():
+        if group.shape != (n,):
+            raise UserError(f"{len(group)} groups of {m!r} for {n} samples; every sample needs one")
+        if len(names := np.unique(group)) <= folds:
+            raise UserError(f"{len(names)} groups of {m!r}; more than inner_folds = {folds} are needed")
+    return out
 
 
 def check_numbers(y: ArrayLike, n: int) -> Array:

@@ -7,8 +7,9 @@ carries no gradient.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import torch
@@ -17,10 +18,12 @@ from torch import Tensor, nn
 from beholder.tical.config import TicalConfig
 from beholder.tical.decoupled import Decoupled, Parted
 from beholder.tical.encoders import encoder, perceptron
+from beholder.tical.geometry import distances, lift
 from beholder.tical.inputs import Kind
 from beholder.tical.levels import level_values
 
 _TENSOR_WIDTH = 8
+_CURVATURES = (0.1, 10.0)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Output:
     """Per pair (B, K); none where the network is a plain fusion."""
     parted: Parted | None = None
     """Where the fusion is `decoupled`."""
+    h: list[Tensor] = field(default_factory=list)
+    """Per modality (B, embed_dim), the embeddings themselves."""
 
 
 class Network(nn.Module):
@@ -45,9 +50,11 @@ class Network(nn.Module):
         self.config = config
         m, d = len(kinds), config.embed_dim
         self.encoders = nn.ModuleList([encoder(kind, config) for kind in kinds.values()])
-        staged = config.stages == "network"
+        staged = config.stages != "none"
         self.decoupled = Decoupled(m, config, n_classes) if not staged and config.fusion == "decoupled" else None
-        self.heads = nn.ModuleList([nn.Linear(d, n_classes) for _ in kinds if not self.decoupled])
+        self.log_curvature = nn.Parameter(torch.tensor(math.log(config.curvature))) if config.learn_curvature else None
+        head = _Prototypes if config.head == "distance" else nn.Linear
+        self.heads = nn.ModuleList([head(d, n_classes) for _ in kinds if not self.decoupled])
         self.pair_index = list(combinations(range(m), 2))
         n_pairs = len(self.pair_index) if staged else 0
         self.meetings = nn.ModuleList([nn.Linear(3 * d, d) for _ in range(n_pairs)])
@@ -64,6 +71,17 @@ class Network(nn.Module):
             self.squeeze = nn.ModuleList([nn.Linear(d, _TENSOR_WIDTH) for _ in kinds])
             self.fuse = _answer((_TENSOR_WIDTH + 1) ** m, config, n_classes)
 
+    @property
+    def curvature(self) -> Tensor | None:
+        """c with its gradient, where it is learned."""
+        return None if self.log_curvature is None else self.log_curvature.exp().clamp(*_CURVATURES)
+
+    @property
+    def measured(self) -> TicalConfig:
+        """The config, with c as it is now: what distances without a gradient are measured by."""
+        c = self.curvature
+        return self.config if c is None else self.config.model_copy(update={"curvature": c.item()})
+
     def embed(self, x: list[Tensor], present: Tensor) -> list[Tensor]:
         """Per modality (B, embed_dim), zero where it is missing by `present` (B, M) in {0, 1}."""
         return [encode(one) * present[:, [i]] for i, (encode, one) in enumerate(zip(self.encoders, x, strict=True))]
@@ -72,7 +90,9 @@ class Network(nn.Module):
         """What each modality tells by itself, of embeddings: per modality (B, K)."""
         if self.decoupled:
             return self.decoupled.part(h, present).unimodal
-        return [head(one) for head, one in zip(self.heads, h, strict=True)]
+        if self.config.head == "linear":
+            return [head(one) for head, one in zip(self.heads, h, strict=True)]
+        return [head(one, self.config, self.curvature) for head, one in zip(self.heads, h, strict=True)]
 
     def forward(self, x: list[Tensor], present: Tensor, gates: Tensor, consistency: Tensor) -> Output:
         """`x` per modality (B, d_m) without NaN, or (B, t, d_m) with NaN where there is no step; `gates` (B, P) over
@@ -80,10 +100,10 @@ class Network(nn.Module):
         h = self.embed(x, present)
         if self.decoupled:
             parted = self.decoupled.part(h, present)
-            return Output(self.fuse(self.decoupled.join(parted, present)), parted.unimodal, [], parted)
+            return Output(self.fuse(self.decoupled.join(parted, present)), parted.unimodal, [], parted, h)
         unimodal = self.tell(h, present)
         if self.config.stages == "none":
-            return Output(self._plain(h, unimodal, present), unimodal, [])
+            return Output(self._plain(h, unimodal, present), unimodal, [], h=h)
         met = [
             torch.relu(meet(torch.cat([h[i], h[j], h[i] * h[j]], dim=1)))
             for meet, (i, j) in zip(self.meetings, self.pair_index, strict=True)
@@ -92,7 +112,8 @@ class Network(nn.Module):
         shared = torch.zeros_like(h[0])
         for p, v in enumerate(met):
             shared = shared + gates[:, [p]] * v
-        return Output(self.fuse(torch.cat([*h, shared, present, consistency[:, None]], dim=1)), unimodal, pairs)
+        fused = self.fuse(torch.cat([*h, shared, present, consistency[:, None]], dim=1))
+        return Output(fused, unimodal, pairs, h=h)
 
     def _plain(self, h: list[Tensor], unimodal: list[Tensor], present: Tensor) -> Tensor:
         if self.config.fusion == "late":
@@ -110,6 +131,19 @@ class Network(nn.Module):
         weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-6)
         told = [expected(u, self.config) for u in unimodal] if self.config.task == "regression" else unimodal
         return (torch.stack(told, dim=1) * weight[:, :, None]).sum(dim=1)
+
+
+class _Prototypes(nn.Module):
+    """A point per class, as tangent vectors (K, embed_dim)."""
+
+    def __init__(self, width: int, n_classes: int) -> None:
+        super().__init__()
+        self.tangent = nn.Parameter(torch.randn(n_classes, width) / width**0.5)
+
+    def forward(self, h: Tensor, config: TicalConfig, curvature: Tensor | None) -> Tensor:
+        """Logits (B, K): minus the distance to each."""
+        z, prototypes = (lift(one, config, curvature) for one in (h, self.tangent))
+        return -distances(z, prototypes, config, curvature)
 
 
 class _Number(nn.Module):

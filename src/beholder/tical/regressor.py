@@ -13,7 +13,7 @@ from beholder.errors import UserError
 from beholder.tical.config import Task
 from beholder.tical.estimator import TicalEstimator, check_predicted, given_labels, status_of
 from beholder.tical.fit import Material
-from beholder.tical.inputs import Array, Features, Lengths, check_features, check_numbers
+from beholder.tical.inputs import Array, Features, Groups, Lengths, check_features, check_numbers
 from beholder.tical.levels import level_values, levels_of
 
 
@@ -33,7 +33,7 @@ class TicalRegressor(RegressorMixin, TicalEstimator):  # type: ignore[misc]
         X: Features,
         y: ArrayLike,
         *,
-        groups: ArrayLike | None = None,
+        groups: Groups = None,
         unimodal_y: Mapping[str, ArrayLike] | None = None,
         lengths: Lengths | None = None,
         ids: ArrayLike | None = None,

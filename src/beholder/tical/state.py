@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -12,12 +13,16 @@ from torch import Tensor
 
 from beholder.tical.anchors import AnchorSpace, Rows
 from beholder.tical.attribution import Attribution
+from beholder.tical.config import TicalConfig
 from beholder.tical.consistency import Consistency, assess_consistency
 from beholder.tical.geometry import distances, lift
 from beholder.tical.inputs import missing, pooled
 from beholder.tical.network import Network, Output
 
 Array = NDArray[np.float64]
+
+FIRST_PRIOR = 0.5
+"""C0 before any consistency was seen."""
 
 _PART = 64
 
@@ -58,14 +63,14 @@ def embed(network: Network, x: Mapping[str, Array]) -> tuple[dict[str, Tensor], 
     given, present = tensors(x)
     parts = [network.embed([one[rows] for one in given], present[rows]) for rows in _parts(given)]
     h = [torch.cat(one) for one in zip(*parts, strict=True)]
-    points = {m: lift(one, network.config) for m, one in zip(x, h, strict=True)}
+    points = {m: lift(one, network.measured) for m, one in zip(x, h, strict=True)}
     heads = [torch.softmax(one, dim=1).double().numpy() for one in network.tell(h, present)]
     return points, dict(zip(x, heads, strict=True))
 
 
 def assess(network: Network, reference: Reference, x: Mapping[str, Array], rows: Rows | None = None) -> Assessment:
     """Pseudo labels, typicality, consistency of standardised samples; `rows` for training samples (leave one out)."""
-    config = network.config
+    config = network.measured
     points, heads = embed(network, x)
     attributed = reference.attribution.heads(pooled(x)) if reference.attribution else {}
     pseudo, typicality = {}, {}
@@ -96,17 +101,23 @@ def nearest_anchors(network: Network, reference: Reference, x: Mapping[str, Arra
     points, _ = embed(network, x)
     out = {}
     for m, space in reference.anchors.items():
-        away = distances(points[m], space.points, network.config)
+        away = distances(points[m], space.points, network.measured)
         out[m] = away.topk(min(most, len(space.points)), dim=1, largest=False).indices.numpy()
     return out
 
 
-def conditions(found: Assessment, prior: float) -> tuple[Tensor, Tensor]:
-    """What the network takes beside features: gates (n, P) and consistency (n,), C0 where it is not known."""
+def conditions(found: Assessment, prior: float, config: TicalConfig) -> tuple[Tensor, Tensor]:
+    """What the network takes beside features: gates (n, P) and consistency (n,), C0 where it is not known. Where
+    anchors are never refreshed, what it took when it learned: nothing that they say."""
     gates = found.consistency.gate
     n = len(found.consistency.value)
     stacked = np.stack(list(gates.values()), axis=1) if gates else np.zeros((n, 0))
     value = np.nan_to_num(found.consistency.value, nan=prior)
+    if config.anchor_refresh == "never":
+        absent = np.stack([missing(q) for q in found.pseudo.values()], axis=1)
+        both = [~absent[:, i] & ~absent[:, j] for i, j in combinations(range(absent.shape[1]), 2)]
+        stacked = FIRST_PRIOR * np.array(both, np.float64).reshape(-1, n).T
+        value = np.full(n, FIRST_PRIOR)
     return torch.from_numpy(stacked).float(), torch.from_numpy(value).float()
 
 
@@ -115,7 +126,7 @@ def forward(network: Network, x: Mapping[str, Array], found: Assessment, prior: 
     """The network's logits for standardised samples."""
     network.eval()
     given, present = tensors(x)
-    gates, consistency = conditions(found, prior)
+    gates, consistency = conditions(found, prior, network.config)
     parts: list[Output] = [
         network([one[rows] for one in given], present[rows], gates[rows], consistency[rows]) for rows in _parts(given)
     ]

@@ -1,0 +1,161 @@
+"""Each setting changes what it says it changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from planted_emotions import Planted, plant
+
+from beholder.errors import UserError
+from beholder.tical.classifier import TicalClassifier
+from beholder.tical.config import TicalConfig
+from beholder.tical.folder import load, save
+from beholder.tical.geometry import distances, lift
+from beholder.tical.state import embed
+
+FEW = {"epochs": 4, "warmup_epochs": 2, "batch_size": 128, "learning_rate": 0.01}
+
+
+@pytest.fixture(scope="module")
+def data() -> Planted:
+    return plant(400)
+
+
+def fitted(data: Planted, **settings: object) -> TicalClassifier:
+    return TicalClassifier({**FEW, **settings}).fit(data.x, data.y, groups=data.group)
+
+
+def test_a_head_of_distances_learns_and_is_nearest_to_the_prototype_it_tells(data: Planted, tmp_path: Path) -> None:
+    model = fitted(data, head="distance", epochs=8)
+    told = model.head_probabilities(data.x)["voice"].argmax(axis=1)
+    assert (told == data.shown["voice"]).mean() > 0.6
+    network = model.fit_.network
+    points, _ = embed(network, model.scaler_(data.x))
+    away = distances(points["voice"], lift(network.heads[0].tangent.detach(), model.config), model.config)
+    assert np.array_equal(away.argmin(dim=1).numpy(), told)
+    save(model, tmp_path / "m")
+    assert load(tmp_path / "m").predict_proba(data.x) == pytest.approx(model.predict_proba(data.x), abs=1e-6)
+
+
+def test_curvature_is_learned_stored_and_measured_by(data: Planted, tmp_path: Path) -> None:
+    model = fitted(data, head="distance", learn_curvature=True)
+    c = model.fit_.network.measured.curvature
+    assert abs(c - 1) > 0.01
+    assert fitted(data, head="distance").fit_.network.measured.curvature == 1
+    save(model, tmp_path / "m")
+    again = load(tmp_path / "m")
+    assert again.fit_.network.measured.curvature == pytest.approx(c)
+    assert again.pseudo_labels(data.x)["voice"] == pytest.approx(model.pseudo_labels(data.x)["voice"], abs=1e-6)
+
+
+@pytest.mark.parametrize("space", ["hyperbolic", "euclidean"])
+def test_equal_points_and_the_origin_have_a_finite_gradient(space: str) -> None:
+    config = TicalConfig(space=space)
+    h = torch.tensor([[0.0, 0.0], [0.3, 0.4], [3.0, 4.0]], requires_grad=True)
+    c = torch.tensor(0.7, requires_grad=True) if space == "hyperbolic" else None
+    distances(lift(h, config, c), lift(h, config, c), config, c).sum().backward()
+    assert h.grad.isfinite().all()
+    assert c is None or c.grad.isfinite()
+
+
+def test_the_ball_is_the_same_with_a_learned_curvature() -> None:
+    config, h = TicalConfig(curvature=0.7), torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    c = torch.tensor(0.7)
+    assert torch.allclose(lift(h, config), lift(h, config, c), atol=1e-6)
+    z = lift(h, config)
+    assert torch.allclose(distances(z, z[:2], config), distances(z, z[:2], config, c), atol=1e-6)
+
+
+def test_groups_of_each_modality_hold_out_its_own_items(data: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    from beholder.tical import fit
+
+    seen: list[np.ndarray] = []
+    whole = fit.out_of_fold
+
+    def watched(x, y, n_classes, groups, folds):  # type: ignore[no-untyped-def]
+        seen.append(groups)
+        return whole(x, y, n_classes, groups, folds)
+
+    monkeypatch.setattr(fit, "out_of_fold", watched)
+    actor, item = data.group, np.arange(400) % 90 + 1000
+    TicalClassifier({**FEW, "epochs": 1}).fit(data.x, data.y, groups={"voice": actor, "face": item})
+    voice, face = seen
+    assert set(voice) < set(actor)  # whole actors choose the epoch
+    assert set(face) <= set(item)
+    assert len(voice) == len(face) == np.isin(actor, voice).sum()
+
+
+@pytest.mark.parametrize(
+    ("groups", "says"),
+    [
+        ({"voice": np.arange(400)}, "groups are those of voice; they must be of voice, face"),
+        ({"voice": np.arange(400), "face": np.arange(9)}, "9 groups of 'face' for 400 samples"),
+        (np.zeros(400), "1 groups of 'voice'; more than inner_folds = 3"),
+    ],
+)
+def test_groups_that_cannot_be_used_are_named(data: Planted, groups: object, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        TicalClassifier(FEW).fit(data.x, data.y, groups=groups)
+
+
+def test_the_anchor_loss_draws_samples_to_anchors_of_their_class(data: Planted) -> None:
+    def gap(model: TicalClassifier) -> float:
+        """How much nearer the anchors of the own class are than those of others, over the distance between anchors."""
+        points, _ = embed(model.fit_.network, model.scaler_(data.x))
+        space = model.fit_.reference.anchors["voice"]
+        away = distances(points["voice"], space.points, model.config).numpy()
+        own = space.classes[None] == data.shown["voice"][:, None]
+        return float((away[~own].mean() - away[own].mean()) / away.mean())
+
+    slow = {"unimodal_targets": "none", "epochs": 6, "warmup_epochs": 1, "learning_rate": 0.005}
+    pulled, free = fitted(data, anchor_weight=2.0, **slow), fitted(data, **slow)
+    assert {"anchor_0", "anchor_1"} <= set(pulled.fit_.losses)
+    assert not {"anchor_0", "anchor_1"} & set(free.fit_.losses)
+    assert gap(pulled) > gap(free) + 0.02
+
+
+def test_where_anchors_are_never_refreshed_nothing_learns_from_them(data: Planted) -> None:
+    tau = [fitted(data, anchor_refresh="never", anchors_per_class=n) for n in (64, 8)]
+    proba = [model.predict_proba(data.x) for model in tau]
+    assert np.array_equal(proba[0], proba[1])
+    pseudo = [model.pseudo_labels(data.x)["voice"] for model in tau]
+    assert np.abs(pseudo[0] - pseudo[1]).max() > 0.01  # and they are still reported
+    assert not np.array_equal(proba[0], fitted(data).predict_proba(data.x))
+
+
+def test_a_curriculum_learns_one_stage_after_the_other(data: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    from beholder.tical import fit
+
+    seen: list[set[str]] = []
+    end = fit._Training.on_epoch_end
+
+    def watched(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        seen.append(set(self.learner.parts))
+        end(self, *args, **kwargs)
+
+    monkeypatch.setattr(fit._Training, "on_epoch_end", watched)
+    model = fitted(data, stages="curriculum", epochs=6, warmup_epochs=1)
+    one, two = {"unimodal_0", "unimodal_1"}, {"unimodal_0", "unimodal_1", "pair_0"}
+    assert seen == [one, one, two, two, two | {"fused"}, two | {"fused"}]
+    assert model.fit_.epoch >= 5
+    assert (model.predict(data.x) == data.y).mean() > 0.6
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"learn_curvature": True}, "learn_curvature needs head 'distance'"),
+        ({"learn_curvature": True, "space": "euclidean"}, "has no curvature"),
+        ({"learn_curvature": True, "head": "distance", "anchor_refresh": "once"}, "needs anchor_refresh 'epoch'"),
+        ({"anchor_weight": 1.0, "anchor_refresh": "never"}, "anchor_weight needs anchor_refresh"),
+        ({"head": "distance", "stages": "none", "fusion": "decoupled"}, "has linear heads of its own"),
+        ({"stages": "curriculum", "epochs": 2}, "needs 3 epochs"),
+        ({"stages": "curriculum", "unimodal_targets": "none"}, "its first stage is them"),
+    ],
+)
+def test_a_choice_without_an_effect_is_refused(settings: dict[str, object], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        _ = TicalClassifier(settings).config
