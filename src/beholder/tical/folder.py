@@ -45,8 +45,7 @@ LIMITS = (
 def save(model: Model, folder: Path, *, card: dict[str, Any] | None = None) -> None:
     """Write a fitted model; `card` adds what it was trained on and how accurate it is. Raises UserError where
     `folder` holds something."""
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty; name a new folder")
+    check_new(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "settings": model.config.model_dump(),
@@ -63,6 +62,12 @@ def save(model: Model, folder: Path, *, card: dict[str, Any] | None = None) -> N
     for name, content in ((CONFIG, config), (CARD, facts)):
         with replacing(folder / name) as temporary:
             temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def check_new(folder: Path) -> None:
+    """Raises UserError where `folder` holds something."""
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty; name a new folder")
 
 
 def load(folder: Path) -> Model:
