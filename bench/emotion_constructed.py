@@ -70,6 +70,8 @@ CARD: dict[str, Any] = {
     "caveats": [
         "Constructed pairing: nobody ever said these words with this face. Real clips were not measured.",
         "Acted German voices of few speakers, faces with noisy labels, lines of one English series.",
+        "Its voices were excerpts of 2 s at most, at 22.05 kHz; a sound given as a file is brought to 16 kHz, and how "
+        "much that changes was not measured.",
         "All classes are equally likely to it: where one is common, such as neutral in talk, always naming that one "
         "can be right more often, and of text alone it is.",
         "The projection of faces was fitted, without labels, on all faces, those it is measured on too.",

@@ -70,8 +70,9 @@ def check_new(folder: Path) -> None:
         raise UserError(f"{folder} is not empty; name a new folder")
 
 
-def load(folder: Path) -> Model:
+def load(folder: str | Path) -> Model:
     """A model that `save` wrote. Raises UserError for a folder that is incomplete, damaged or changed."""
+    folder = Path(folder)
     if missing := [name for name in (CONFIG, WEIGHTS, CARD) if not (folder / name).is_file()]:
         raise UserError(f"{folder} has no {missing[0]}; a model of beholder emotion has {CONFIG}, {WEIGHTS} and {CARD}")
     try:
