@@ -205,7 +205,8 @@ def _publish(
     how = (
         f"Constructed pairing: real voices, faces and texts, paired by us; one modality is odd in {CONFLICT:.0%} of "
         f"the samples. Mean over {asked.seeds} draws of speakers (5 to learn from, 1 to choose, 2 to test), faces and "
-        "samples, with 95 % t intervals over draws. Draws share the same 8 speakers, so a new speaker may lie outside."
+        "samples, with 95 % t intervals over draws. Draws share the same 8 speakers, so who is tested in one has chosen in another, and "
+        "a new speaker may lie outside."
     )
     gains = ", ".join(f"{way} {mean:+.3f} ± {half:.3f}" for way, (mean, half) in better.items())
     notes = [
@@ -251,7 +252,9 @@ def _install(
     measured += [
         _measured(f"{m} alone", found["alone_accuracy"], found["alone_majority"]) for m, found in alone.items()
     ]
-    card = {**CARD, "variant": chosen, "seed": INSTALLED_SEED, "measured": measured, "measured_how": how}
+    test = json.loads((asked.run / f"{chosen}-{INSTALLED_SEED}.json").read_text(encoding="utf-8"))["test"]
+    own = f"The model here is that of draw {INSTALLED_SEED}, whose own number is {test['accuracy']:.3f}."
+    card = {**CARD, "variant": chosen, "seed": INSTALLED_SEED, "measured": measured, "measured_how": f"{how} {own}"}
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "model.safetensors"):
         copyfile(asked.run / f"{chosen}-model" / name, folder / name)

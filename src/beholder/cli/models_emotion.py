@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 
@@ -39,5 +40,5 @@ def _section(console: Console, title: str, *lines: str | None) -> None:
     if known := [line for line in lines if line]:
         console.print(title)
         for line in known:
-            console.print(f"  {line}", soft_wrap=False)
+            console.print(Padding(line, (0, 0, 0, 2)))
         console.print()
