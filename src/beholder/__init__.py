@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from beholder.scoring.model import Model as Model
     from beholder.scoring.model import load as load
     from beholder.scoring.score import Score as Score
+    from beholder.tical.recognize import recognize as recognize
 
 # Names are resolved on first use, so that `import beholder` costs milliseconds.
 _HOMES = {
@@ -26,9 +27,10 @@ _HOMES = {
     "Model": "beholder.scoring.model",
     "Score": "beholder.scoring.score",
     "upscale": "beholder.restore.run",
+    "recognize": "beholder.tical.recognize",
 }
 
-__all__ = ["Model", "Score", "__version__", "load", "score", "upscale"]
+__all__ = ["Model", "Score", "__version__", "load", "recognize", "score", "upscale"]
 
 
 def __getattr__(name: str) -> object:

@@ -15,13 +15,17 @@ from rich.table import Table
 from beholder.batch.files import replacing
 from beholder.cli.emotion_bench import bench
 from beholder.cli.emotion_files import convert, inspect
+from beholder.cli.emotion_raw import parse_extract, reading
 from beholder.cli.emotion_report import report
 from beholder.cli.emotion_run import run
 from beholder.errors import UserError
 from beholder.tical.bundle import Bundle, read_bundle
 from beholder.tical.config import VARIANTS, Task
+from beholder.tical.embedded import resolve
 from beholder.tical.evaluation import MIN_GROUPS, fit_bundle, labels_of, measure_model
-from beholder.tical.folder import load, save
+from beholder.tical.folder import check_new, load, save
+from beholder.tical.raw.kept import load_extraction, save_extraction
+from beholder.tical.raw.rows import Extraction, learn_extraction
 from beholder.tical.regressor import TicalRegressor
 from beholder.tical.sentiment import TITLES as SENTIMENT_TITLES
 
@@ -41,7 +45,7 @@ _TITLES = {
 }
 
 TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="An .npz, .csv or .parquet of features.")]
-ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL_FOLDER", help="What `beholder emotion fit` wrote.")]
+ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="What `beholder emotion fit` wrote, or tical-mini.")]
 Split = Annotated[str | None, typer.Option(help="Only samples of this split.")]
 
 
@@ -60,14 +64,25 @@ def fit(
         str | None, typer.Option(metavar="A,B,...", help="Of regression: where classes of the label meet.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    extract: Annotated[
+        list[str] | None,
+        typer.Option(metavar="M=NAME", help="How files or texts of modality M become features; once per modality."),
+    ] = None,
 ) -> None:
-    """Learn from features and labels."""
+    """Learn from features, or from files and texts, and labels."""
     if variant not in VARIANTS:
         raise UserError(f"--variant {variant!r} is unknown; it can be {', '.join(VARIANTS)}")
-    bundle = read_bundle(table)
+    check_new(out)
+    asked = parse_extract(extract or [])
+    with reading(table) as done:
+        raw = learn_extraction(table, asked, done) if asked else None
+        bundle = read_bundle(table, raw)
     labels_of(bundle, table)
     model = fit_bundle(bundle, {**VARIANTS[variant], **_edges(edges, task)}, task, seed)
-    save(model, out, card={"variant": variant, "trained_on": table.name, "samples": len(bundle.id)})
+    card: dict[str, Any] = {"variant": variant, "trained_on": table.name, "samples": len(bundle.id)}
+    save(model, out, card=card | ({"extractors": asked} if asked else {}))
+    if raw is not None:
+        save_extraction(raw.kept, out)
     console = _console()
     what = f"classes {', '.join(map(str, model.classes_))}" if task == "classification" else "the label is a number"
     console.print(f"{len(bundle.id)} samples, {', '.join(bundle.x)}; {what}")
@@ -86,8 +101,10 @@ def predict(
     split: Split = None,
 ) -> None:
     """What each sample shows, what each modality shows by itself, and whether they agree."""
-    bundle = _part(read_bundle(table), split)
-    columns: dict[str, Any] = {"id": bundle.id, **load(model).assess(bundle.x)}
+    folder = resolve(model)
+    loaded = load(folder)
+    bundle = _part(_read(table, folder), split)
+    columns: dict[str, Any] = {"id": bundle.id, **loaded.assess(bundle.x)}
     status = columns["status"].astype(object)
     status[list(bundle.problems)] = "unreadable"
     columns |= {"status": status, "error": [bundle.problems.get(i, "") for i in range(len(status))]}
@@ -109,11 +126,12 @@ def evaluate(
     ] = "sentiment",
 ) -> None:
     """Measure a model on labelled samples, with intervals over groups."""
-    bundle = read_bundle(table)
+    folder = resolve(model)
+    loaded = load(folder)
+    bundle = _read(table, folder)
     labels_of(bundle, table)
     if split is None and bundle.split is not None and "test" in bundle.split:
         split = "test"
-    loaded = load(model)
     result = measure_model(loaded, _part(bundle, split), measures)
     if out is not None:
         with replacing(out) as temporary:
@@ -122,6 +140,12 @@ def evaluate(
     _show(result, title)
     if isinstance(loaded, TicalRegressor):
         _console().print("Acc-2 and F1 say what they count: with 0 as positive, or without samples whose label is 0.")
+
+
+def _read(table: Path, folder: Path) -> Bundle:
+    """A table for a model; what is no features yet is extracted as at the model's fit."""
+    with reading(table) as done:
+        return read_bundle(table, Extraction(load_extraction(folder), on_done=done))
 
 
 def _show(result: dict[str, Any], title: str) -> None:

@@ -8,22 +8,28 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from beholder.cli.emotion_raw import reading
 from beholder.report.conflicts import write_conflicts
 from beholder.tical.bundle import read_bundle
 from beholder.tical.conflicts import find_conflicts
+from beholder.tical.embedded import resolve
 from beholder.tical.folder import load
+from beholder.tical.raw.kept import load_extraction
+from beholder.tical.raw.rows import Extraction
 
 
 def report(
-    model: Annotated[Path, typer.Argument(metavar="MODEL_FOLDER", help="What `beholder emotion fit` wrote.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What `beholder emotion fit` wrote, or tical-mini.")],
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="An .npz, .csv or .parquet of features.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="HTML page to write.")],
     most: Annotated[int, typer.Option(min=1, help="Samples on the page at most.")] = 200,
     split: Annotated[str | None, typer.Option(help="Only samples of this split.")] = None,
 ) -> None:
     """A page of the samples whose modalities agree least, with what each shows side by side."""
-    bundle = read_bundle(table)
-    found = find_conflicts(load(model), bundle if split is None else bundle.part(split), most)
+    folder = resolve(model)
+    with reading(table) as done:
+        bundle = read_bundle(table, Extraction(load_extraction(folder), on_done=done))
+    found = find_conflicts(load(folder), bundle if split is None else bundle.part(split), most)
     size = write_conflicts(found, out, table=table.name, model=model.name)
     console = Console(highlight=False, markup=False)
     console.print(f"{len(found.samples)} of {found.n_total} samples in {out}, {size / 1e6:.1f} MB", soft_wrap=True)

@@ -11,9 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from beholder.cli.models_emotion import print_emotion_card, size_mb
 from beholder.scoring.card import CARD_FILE, Card, TaskCard
 from beholder.scoring.table import DEFAULT, MODELS, resolve
 from beholder.task import LEVELS
+from beholder.tical.embedded import EMBEDDED, read_card
 
 CODE_LICENCE = "Apache-2.0"
 
@@ -32,6 +34,9 @@ def list_models() -> None:
             continue
         card = Card.read(row.folder / CARD_FILE)
         table.add_row(row.name, ", ".join(card.tasks), _size(row.folder, card), row.summary)
+    for emotion in EMBEDDED:
+        size = f"{size_mb(emotion.folder):.1f} MB" if read_card(emotion.folder) is not None else "missing"
+        table.add_row(emotion.name, "emotion", size, emotion.summary)
     console = Console(highlight=False)
     console.print(table)
     console.print(f"\nMore about one: beholder models show {DEFAULT}", soft_wrap=True)
@@ -43,6 +48,13 @@ def show_model(
     as_json: Annotated[bool, typer.Option("--json", help="The whole card as JSON, for programs.")] = False,
 ) -> None:
     """Show what a model's numbers mean, what it was trained on, its measured accuracy, its limits and licences."""
+    folder = {row.name: row.folder for row in EMBEDDED}.get(model, Path(model))
+    if (facts := read_card(folder)) is not None:
+        if as_json:
+            typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        else:
+            print_emotion_card(Console(highlight=False, markup=False), facts, folder)
+        return
     checkpoint = resolve(model)
     card = checkpoint.card()
     if as_json:

@@ -1,12 +1,15 @@
-"""A table of features: one `.npz` with an array per modality, or a `.csv` or `.parquet` with a file per cell."""
+"""A table of features: one `.npz` with an array per modality, or a `.csv` or `.parquet` with a file per cell.
+
+With a `Raw` reader, which knows the extractors of a model, cells may also be sound, pictures and text.
+"""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +21,24 @@ from beholder.errors import UserError
 from beholder.tical.inputs import Array, cut, pad
 
 TABLES = (".csv", ".parquet")
+ARRAYS = (".npy", ".npz")
+"""Files that hold features already."""
 
 _FACTS = ("id", "label", "group", "split")
-_LENGTHS, _PATH, _LABEL = "_lengths", "_path", "label_"
+_LENGTHS, _PATH, _TEXT, _LABEL = "_lengths", "_path", "_text", "label_"
+
+
+class Raw(Protocol):
+    """Makes features of what is none yet; both give (features,), or the reason why there are none."""
+
+    def knows(self, m: str) -> bool:
+        """Whether it has an extractor of the modality."""
+
+    def file(self, m: str, path: Path) -> NDArray[Any] | str:
+        """Of a file."""
+
+    def text(self, m: str, words: str) -> NDArray[Any] | str:
+        """Of a text that stands in the table itself."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +76,7 @@ class Bundle:
         )
 
 
-def read_bundle(file: Path) -> Bundle:
+def read_bundle(file: Path, raw: Raw | None = None) -> Bundle:
     """The table in `file`. Nothing is unpickled.
 
     Of an `.npz` every array is a modality but `id`, `label`, `group`, `split`, and with a modality m: `m_lengths`, the
@@ -66,9 +84,12 @@ def read_bundle(file: Path) -> Bundle:
     `.npy` or `.npz` of each sample, relative to the table; an empty cell is a missing modality; columns of other names
     are left alone. A cell whose file can't be read is in `problems`.
 
+    With `raw`, a file of another kind is for the extractor of its modality, and so are a column `m_text` and, in an
+    `.npz`, an array of text (n,).
+
     Raises UserError for another file, objects, text as a modality, arrays of unequal length or shape.
     """
-    return _read_table(file) if file.suffix.lower() in TABLES else _read_npz(file)
+    return _read_table(file, raw) if file.suffix.lower() in TABLES else _read_npz(file, raw)
 
 
 def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
@@ -92,11 +113,16 @@ def read_columns(file: Path) -> pa.Table:
         raise UserError(f"{file} can't be read as a table: {error}") from error
 
 
-def _read_npz(file: Path) -> Bundle:
+def _read_npz(file: Path, raw: Raw | None) -> Bundle:
     arrays = read_arrays(file)
     found = {name: values for name, values in arrays.items() if name not in _FACTS}
     lengths = {m: found.pop(m + _LENGTHS) for m in list(found) if m + _LENGTHS in found}
     unimodal = {m: found.pop(_LABEL + m) for m in list(found) if _LABEL + m in found}
+    counts = {name: len(values) if values.ndim else 0 for name, values in arrays.items()}
+    problems: dict[int, str] = {}
+    for m in [m for m, values in found.items() if raw is not None and raw.knows(m) and values.dtype.kind == "U"]:
+        cells = [_read(raw, m, words or None) for words in found[m].reshape(-1).tolist()]
+        found[m] = _stacked(m, _sorted_out(cells, problems), problems)
     if not found:
         raise UserError(f"{file} has no modality: its arrays are {', '.join(arrays) or 'none'}")
     for name, values in found.items():
@@ -105,7 +131,6 @@ def _read_npz(file: Path) -> Bundle:
                 f"{file}: {name!r} is {values.dtype} of shape {values.shape}; "
                 "a modality is numbers (samples, features) or (samples, steps, features)"
             )
-    counts = {name: len(values) for name, values in arrays.items()}
     if len(set(counts.values())) > 1:
         raise UserError(f"{file} has unequal lengths: {', '.join(f'{name} {n}' for name, n in counts.items())}")
     x: dict[str, Array] = {m: v.astype(np.float64 if v.ndim == 2 else np.float32) for m, v in found.items()}
@@ -113,32 +138,61 @@ def _read_npz(file: Path) -> Bundle:
         raise UserError(f"{file}: {flat[0]!r} has lengths, but no steps: its shape is {x[flat[0]].shape}")
     x |= {m: cut(x[m], values, m) for m, values in lengths.items()}
     n = len(next(iter(x.values())))
+    for values in x.values():
+        values[list(problems)] = np.nan
     label, group, split = (arrays.get(name) for name in _FACTS[1:])
-    return Bundle(x, arrays.get("id", np.arange(n)), label, group, split, unimodal)
+    return Bundle(x, arrays.get("id", np.arange(n)), label, group, split, unimodal, problems)
 
 
-def _read_table(file: Path) -> Bundle:
+def raw_cells(table: pa.Table, folder: Path, raw_modalities: Collection[str]) -> dict[str, list[Path | str | None]]:
+    """Per modality of a `.csv` or `.parquet` its cells: files, texts of `raw_modalities`, None where it is missing.
+
+    Raises UserError for a table without any, and for a modality with both files and texts.
+    """
+    names = table.column_names
+    out: dict[str, list[Path | str | None]] = {}
+    for m in [name.removesuffix(_PATH) for name in names if name.endswith(_PATH)]:
+        out[m] = [folder / path if path else None for path in table[m + _PATH].to_pylist()]
+    for m in (m for m in raw_modalities if m + _TEXT in names):
+        if m in out:
+            raise UserError(f"the table has both {m + _PATH} and {m + _TEXT}; leave one of them out")
+        out[m] = [str(words) if words else None for words in table[m + _TEXT].to_pylist()]
+    if not out:
+        raise UserError(f"the table has no column that ends in {_PATH}; its columns are {', '.join(names)}")
+    return out
+
+
+def _read_table(file: Path, raw: Raw | None) -> Bundle:
     table = read_columns(file)
     names = table.column_names
-    modalities = [name.removesuffix(_PATH) for name in names if name.endswith(_PATH)]
-    if not modalities:
-        raise UserError(f"{file} has no column that ends in {_PATH}; its columns are {', '.join(names)}")
-    cells: dict[str, list[NDArray[Any] | None]] = {}
+    known = [n.removesuffix(_TEXT) for n in names if n.endswith(_TEXT) and raw and raw.knows(n.removesuffix(_TEXT))]
+    found = raw_cells(table, file.parent, known)
+    modalities = list(found)
     problems: dict[int, str] = {}
-    for m in modalities:
-        cells[m] = []
-        for row, path in enumerate(table[m + _PATH].to_pylist()):
-            read = _read_cell(file.parent / path, m) if path else None
-            if isinstance(read, str):
-                problems.setdefault(row, read)
-            cells[m].append(None if isinstance(read, str) else read)
-    x = {m: _stacked(m, cells[m], problems) for m in modalities}
+    read = {m: _sorted_out([_read(raw, m, cell) for cell in cells], problems) for m, cells in found.items()}
+    x = {m: _stacked(m, cells, problems) for m, cells in read.items()}
     for values in x.values():
         values[list(problems)] = np.nan
     facts = {name: _column(table, name, file) if name in names else None for name in _FACTS}
     ids = facts.pop("id")
     unimodal = {m: _column(table, _LABEL + m, file) for m in modalities if _LABEL + m in names}
     return Bundle(x, np.arange(len(table)) if ids is None else ids, **facts, unimodal=unimodal, problems=problems)
+
+
+def _read(raw: Raw | None, m: str, cell: Path | str | None) -> NDArray[Any] | str | None:
+    if isinstance(cell, Path) and (raw is None or not raw.knows(m) or cell.suffix.lower() in ARRAYS):
+        return _read_cell(cell, m)
+    if raw is None or cell is None:
+        return None
+    return raw.file(m, cell) if isinstance(cell, Path) else raw.text(m, cell)
+
+
+def _sorted_out(cells: Sequence[NDArray[Any] | str | None], problems: dict[int, str]) -> list[NDArray[Any] | None]:
+    """The arrays; the reasons go into `problems`."""
+    for row, cell in enumerate(cells):
+        if isinstance(cell, str):
+            problems.setdefault(row, cell)
+    return [None if isinstance(cell, str) else cell for cell in cells]
 
 
 def _read_cell(path: Path, m: str) -> NDArray[Any] | str:

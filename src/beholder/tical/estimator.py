@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -74,6 +75,12 @@ class TicalEstimator(BaseEstimator):  # type: ignore[misc]
             m: np.where(missing(x[m])[:, None], np.nan, torch.softmax(one, dim=1).double().numpy())
             for m, one in zip(x, logits, strict=True)
         }
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted model; `beholder.tical.load` reads it. Raises UserError where `folder` holds something."""
+        from beholder.tical.folder import save  # which knows the models, as they don't know it
+
+        save(self, Path(folder))  # type: ignore[arg-type]
 
     def _train(self, learn: Material, groups: Groups, validation: Material | None, ids: ArrayLike | None) -> None:
         config = self.config

@@ -45,8 +45,7 @@ LIMITS = (
 def save(model: Model, folder: Path, *, card: dict[str, Any] | None = None) -> None:
     """Write a fitted model; `card` adds what it was trained on and how accurate it is. Raises UserError where
     `folder` holds something."""
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty; name a new folder")
+    check_new(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "settings": model.config.model_dump(),
@@ -66,8 +65,15 @@ def save(model: Model, folder: Path, *, card: dict[str, Any] | None = None) -> N
             temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load(folder: Path) -> Model:
+def check_new(folder: Path) -> None:
+    """Raises UserError where `folder` holds something."""
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty; name a new folder")
+
+
+def load(folder: str | Path) -> Model:
     """A model that `save` wrote. Raises UserError for a folder that is incomplete, damaged or changed."""
+    folder = Path(folder)
     if missing := [name for name in (CONFIG, WEIGHTS, CARD) if not (folder / name).is_file()]:
         raise UserError(f"{folder} has no {missing[0]}; a model of beholder emotion has {CONFIG}, {WEIGHTS} and {CARD}")
     try:
