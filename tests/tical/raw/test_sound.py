@@ -82,7 +82,7 @@ def test_what_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_without_opensmile_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opensmile", None)
     sound._smile.cache_clear()
-    with pytest.raises(UserError, match=r"opensmile.*not free for commercial use.*emotion-raw"):
+    with pytest.raises(UserError, match=r"opensmile.*not free for commercial use.*beholder\[opensmile"):
         sound.egemaps(Sound(tone(200).astype(np.float32)))
 
 

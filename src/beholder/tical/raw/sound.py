@@ -97,6 +97,6 @@ def _smile() -> Any:
     except ModuleNotFoundError:
         raise UserError(
             "egemaps needs opensmile, which is not installed, and not free for commercial use. "
-            "Try: pip install 'beholder[emotion-raw]', or --extract with logmel_stats"
+            "Try: pip install 'beholder[opensmile]', or --extract with logmel_stats"
         ) from None
     return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
