@@ -205,8 +205,8 @@ def _publish(
     how = (
         f"Constructed pairing: real voices, faces and texts, paired by us; one modality is odd in {CONFLICT:.0%} of "
         f"the samples. Mean over {asked.seeds} draws of speakers (5 to learn from, 1 to choose, 2 to test), faces and "
-        "samples, with 95 % t intervals over draws. Draws share the same 8 speakers, so who is tested in one has chosen in another, and "
-        "a new speaker may lie outside."
+        "samples, with 95 % t intervals over draws. Draws share the same 8 speakers, so who is tested in one has "
+        "chosen in another, and a new speaker may lie outside."
     )
     gains = ", ".join(f"{way} {mean:+.3f} ± {half:.3f}" for way, (mean, half) in better.items())
     notes = [
