@@ -20,7 +20,7 @@ from beholder.cli.emotion_run import run
 from beholder.errors import UserError
 from beholder.tical.bundle import Bundle, read_bundle
 from beholder.tical.config import VARIANTS, Task
-from beholder.tical.evaluation import MIN_GROUPS, fit_bundle, labels_of, measure_model
+from beholder.tical.evaluation import MIN_GROUPS, fit_bundle, grouping, labels_of, measure_model
 from beholder.tical.folder import load, save
 from beholder.tical.regressor import TicalRegressor
 from beholder.tical.sentiment import TITLES as SENTIMENT_TITLES
@@ -87,7 +87,8 @@ def predict(
 ) -> None:
     """What each sample shows, what each modality shows by itself, and whether they agree."""
     bundle = _part(read_bundle(table), split)
-    columns: dict[str, Any] = {"id": bundle.id, **load(model).assess(bundle.x)}
+    told = load(model)
+    columns: dict[str, Any] = {"id": bundle.id, **told.assess(bundle.x, by=grouping(told, bundle))}
     status = columns["status"].astype(object)
     status[list(bundle.problems)] = "unreadable"
     columns |= {"status": status, "error": [bundle.problems.get(i, "") for i in range(len(status))]}
