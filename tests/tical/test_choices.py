@@ -10,8 +10,11 @@ import torch
 from planted_emotions import Planted, plant
 
 from beholder.errors import UserError
+from beholder.tical.bundle import Bundle
 from beholder.tical.classifier import TicalClassifier
 from beholder.tical.config import TicalConfig
+from beholder.tical.conflicts import find_conflicts
+from beholder.tical.evaluation import fit_bundle, measure_model
 from beholder.tical.folder import load, save
 from beholder.tical.geometry import distances, lift
 from beholder.tical.state import embed
@@ -99,6 +102,38 @@ def test_groups_of_each_modality_hold_out_its_own_items(data: Planted, monkeypat
 def test_groups_that_cannot_be_used_are_named(data: Planted, groups: object, says: str) -> None:
     with pytest.raises(UserError, match=says):
         TicalClassifier(FEW).fit(data.x, data.y, groups=groups)
+
+
+def test_features_are_standardised_within_the_grouping_that_is_named(data: Planted) -> None:
+    rng = np.random.default_rng(1)
+    speaker = np.arange(400) % 5
+    loud = {m: x * rng.uniform(0.2, 5, (5, 8))[speaker] + rng.normal(0, 20, (5, 8))[speaker] for m, x in data.x.items()}
+    settings = {**FEW, "epochs": 8, "standardize_by": "speaker"}
+    model = TicalClassifier(settings).fit(loud, data.y, groups=data.group, by=speaker)
+    report = model.assess(loud, by=speaker)
+    assert set(report["standardized_by"]) == {"speaker"}
+    assert (report["pred"].astype(int) == data.y).mean() > 0.8
+    # Whatever a speaker's mean and scale are, the answers are the same.
+    softer = {m: x * 0.5 + 3 for m, x in loud.items()}
+    assert model.predict_proba(softer, by=speaker) == pytest.approx(model.predict_proba(loud, by=speaker), abs=1e-6)
+    assert "standardized_by" not in fitted(data, epochs=1, warmup_epochs=1).assess(data.x)
+    with pytest.raises(UserError, match="needs by, the speaker of each sample"):
+        model.predict(loud)
+    with pytest.raises(UserError, match="speaker 3 has one sample with 'voice'"):
+        model.predict({m: x[:5] for m, x in loud.items()}, by=[0, 0, 1, 1, 3])
+    with pytest.raises(UserError, match="names no grouping"):
+        TicalClassifier(FEW).fit(data.x, data.y, by=speaker)
+
+
+def test_of_a_table_the_grouping_is_its_groups(data: Planted) -> None:
+    n = len(data.y)
+    label = np.array(list("ADFHNS"))[data.y]
+    table = Bundle(data.x, np.arange(n), label, data.group % 10, np.where(np.arange(n) % 4, "train", "valid"))
+    model = fit_bundle(table, {**FEW, "standardize_by": "group"}, "classification", 0)
+    assert measure_model(model, table)["wa"]["value"] > 0.5
+    shifted = Bundle({m: x + 9 for m, x in data.x.items()}, table.id, label, table.group, None)
+    assert measure_model(model, shifted)["ece"] == pytest.approx(measure_model(model, table)["ece"], abs=1e-4)
+    assert find_conflicts(model, shifted, 3).samples[0].id == find_conflicts(model, table, 3).samples[0].id
 
 
 def test_the_anchor_loss_draws_samples_to_anchors_of_their_class(data: Planted) -> None:

@@ -22,7 +22,7 @@ from beholder.errors import UserError
 from beholder.tical.bundle import Bundle, read_bundle
 from beholder.tical.config import VARIANTS, Task
 from beholder.tical.embedded import resolve
-from beholder.tical.evaluation import MIN_GROUPS, fit_bundle, labels_of, measure_model
+from beholder.tical.evaluation import MIN_GROUPS, fit_bundle, grouping, labels_of, measure_model
 from beholder.tical.folder import check_new, load, save
 from beholder.tical.raw.kept import load_extraction, save_extraction
 from beholder.tical.raw.rows import Extraction, learn_extraction
@@ -104,7 +104,7 @@ def predict(
     folder = resolve(model)
     loaded = load(folder)
     bundle = _part(_read(table, folder), split)
-    columns: dict[str, Any] = {"id": bundle.id, **loaded.assess(bundle.x)}
+    columns: dict[str, Any] = {"id": bundle.id, **loaded.assess(bundle.x, by=grouping(loaded, bundle))}
     status = columns["status"].astype(object)
     status[list(bundle.problems)] = "unreadable"
     columns |= {"status": status, "error": [bundle.problems.get(i, "") for i in range(len(status))]}

@@ -12,14 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 
 from beholder.tical.config import Task
-from beholder.tical.estimator import TicalEstimator, check_predicted, given_labels, status_of
+from beholder.tical.estimator import Held, TicalEstimator, check_predicted, given_labels, status_of
 from beholder.tical.fit import Material
 from beholder.tical.inputs import (
     Array,
     Features,
     Groups,
     Lengths,
-    check_features,
     check_held_labels,
     check_labels,
     missing,
@@ -48,7 +47,8 @@ class TicalClassifier(ClassifierMixin, TicalEstimator):  # type: ignore[misc]
         unimodal_y: Mapping[str, ArrayLike] | None = None,
         lengths: Lengths | None = None,
         ids: ArrayLike | None = None,
-        validation: tuple[Features, ArrayLike] | None = None,
+        by: ArrayLike | None = None,
+        validation: Held | None = None,
     ) -> Self:
         """Learn from features and labels.
 
@@ -57,42 +57,48 @@ class TicalClassifier(ClassifierMixin, TicalEstimator):  # type: ignore[misc]
         occur in several samples, `groups` may be a dict of them by modality; the first one's then hold out the samples
         that choose the epoch. `unimodal_y` holds soft
         labels (n, K) per modality, rows of NaN where unknown, for `unimodal_targets="given"`. `ids` (n,) name samples
-        where `assess` names anchors; their rows do otherwise. `validation` are features
+        where `assess` names anchors; their rows do otherwise. `by` (n,) is the grouping that `standardize_by` names; it
+        is then needed here and in every later call, and third in `validation`. `validation` are features
         and labels that choose the epoch; without them a part of the groups is held out for it.
         """
-        features = check_features(X, lengths=lengths)
+        features = self._features(X, lengths, by)
         soft, names = check_labels(y, len(next(iter(features.values()))), classes)
         is_given = self.config.unimodal_targets == "given"
         given = given_labels(unimodal_y, features, soft.shape) if is_given else None
         held = None
         if validation is not None:
-            x = check_features(validation[0])
+            x = self._features(validation[0], None, *validation[2:])
             held = Material(x, check_held_labels(validation[1], len(next(iter(x.values()))), names))
         self._train(Material(features, soft, given), groups, held, ids)
         self.classes_ = names
         return self
 
-    def predict(self, X: Features, *, lengths: Lengths | None = None) -> NDArray[np.generic]:
+    def predict(
+        self, X: Features, *, lengths: Lengths | None = None, by: ArrayLike | None = None
+    ) -> NDArray[np.generic]:
         """The most probable class of each sample, (n,). Raises UserError for a sample without any modality."""
-        proba = self.predict_proba(X, lengths=lengths)
+        proba = self.predict_proba(X, lengths=lengths, by=by)
         check_predicted(proba)
         out: NDArray[np.generic] = self.classes_[proba.argmax(axis=1)]
         return out
 
-    def predict_proba(self, X: Features, *, lengths: Lengths | None = None) -> Array:
+    def predict_proba(self, X: Features, *, lengths: Lengths | None = None, by: ArrayLike | None = None) -> Array:
         """(n, K) in the order of `classes_`; NaN for a sample without any modality."""
-        x, found = self._assess(X, lengths)
+        x, found = self._assess(X, lengths, by)
         return torch.softmax(self._fused(x, found), dim=1).double().numpy()
 
-    def assess(self, X: Features, *, lengths: Lengths | None = None) -> dict[str, NDArray[Any]]:
+    def assess(
+        self, X: Features, *, lengths: Lengths | None = None, by: ArrayLike | None = None
+    ) -> dict[str, NDArray[Any]]:
         """Columns of a report, one row per sample.
 
-        `status` (`ok`, `no_modality`), `pred`, `confidence`, `proba_<class>`, `consistency`, `consistency_known`,
+        `status` (`ok`, `no_modality`), `pred`, `confidence`, `proba_<class>`, `standardized_by` where samples of a
+        grouping were looked at together, `consistency`, `consistency_known`,
         `prior_share`, `least_agreeing_pair`; per modality `<m>_present`, `<m>_pseudo`, `<m>_pseudo_confidence`,
         `<m>_typicality`, and where there are anchors `<m>_anchor_ids`, the three nearest, nearest first; per pair
         `<m>__<n>_agreement` and `<m>__<n>_gate`. Where nothing is known: NaN, or an empty text.
         """
-        x, found = self._assess(X, lengths)
+        x, found = self._assess(X, lengths, by)
         proba = torch.softmax(self._fused(x, found), dim=1).double().numpy()
         named = partial(_named, self.classes_)
         return {
@@ -100,6 +106,7 @@ class TicalClassifier(ClassifierMixin, TicalEstimator):  # type: ignore[misc]
             "pred": named(proba),
             "confidence": proba.max(axis=1),
             **{f"proba_{name}": proba[:, k] for k, name in enumerate(self.classes_)},
+            **self._named_grouping(len(proba)),
             **self._conflict(x, found, named),
         }
 

@@ -36,6 +36,9 @@ class TicalConfig(BaseModel):
     embed_dim: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
 
+    standardize_by: str | None = None
+    """What a grouping is called, such as speaker, within which features are standardised before all else, without
+    labels: opt-in, for what is told of a sample then depends on the others of its group. Of tables it is `group`."""
     head: Literal["linear", "distance"] = "linear"
     """Of a unimodal head: linear on the embedding, or minus the distance to a learned prototype per class."""
 

@@ -58,7 +58,8 @@ class Conflicts:
 
 def find_conflicts(model: Model, bundle: Bundle, most: int) -> Conflicts:
     """The `most` samples of lowest consistency. Reads no label but to show it."""
-    report, pseudo = model.assess(bundle.x), model.pseudo_labels(bundle.x)
+    by = bundle.group if model.config.standardize_by is not None else None
+    report, pseudo = model.assess(bundle.x, by=by), model.pseudo_labels(bundle.x, by=by)
     value = report["consistency"]
     assessed = np.flatnonzero(~np.isnan(value))
     order = assessed[np.argsort(value[assessed], kind="stable")][:most]

@@ -29,8 +29,12 @@ from beholder.tical.inputs import (
     fit_scaler,
     kind_of,
     missing,
+    standardize_within,
 )
 from beholder.tical.state import Assessment, assess, forward, nearest_anchors
+
+Held = tuple[Features, ArrayLike] | tuple[Features, ArrayLike, ArrayLike | None]
+"""Features and labels that choose the epoch, and the grouping that `standardize_by` names."""
 
 
 class TicalEstimator(BaseEstimator):  # type: ignore[misc]
@@ -63,13 +67,17 @@ class TicalEstimator(BaseEstimator):  # type: ignore[misc]
                 f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}"
             ) from error
 
-    def pseudo_labels(self, X: Features, *, lengths: Lengths | None = None) -> dict[str, Array]:
+    def pseudo_labels(
+        self, X: Features, *, lengths: Lengths | None = None, by: ArrayLike | None = None
+    ) -> dict[str, Array]:
         """What each modality shows by itself: per modality (n, K), NaN where it is missing."""
-        return self._assess(X, lengths)[1].pseudo
+        return self._assess(X, lengths, by)[1].pseudo
 
-    def head_probabilities(self, X: Features, *, lengths: Lengths | None = None) -> dict[str, Array]:
+    def head_probabilities(
+        self, X: Features, *, lengths: Lengths | None = None, by: ArrayLike | None = None
+    ) -> dict[str, Array]:
         """What the unimodal heads of the network say: per modality (n, K), NaN where it is missing."""
-        x, found = self._assess(X, lengths)
+        x, found = self._assess(X, lengths, by)
         logits = forward(self.fit_.network, x, found, self.fit_.reference.prior).unimodal
         return {
             m: np.where(missing(x[m])[:, None], np.nan, torch.softmax(one, dim=1).double().numpy())
@@ -95,8 +103,28 @@ class TicalEstimator(BaseEstimator):  # type: ignore[misc]
         self.fit_ = train(replace(learn, x=self.scaler_(learn.x)), group, config, held)
         self.anchor_ids_ = {m: names[space.rows] for m, space in self.fit_.reference.anchors.items()}
 
-    def _assess(self, X: Features, lengths: Lengths | None) -> tuple[dict[str, Array], Assessment]:
-        x = self.scaler_(check_features(X, self.modalities_, lengths))
+    def _features(
+        self, X: Features, lengths: Lengths | None, by: ArrayLike | None = None, kinds: Mapping[str, Kind] | None = None
+    ) -> dict[str, Array]:
+        """Features, checked, and standardised within the grouping where the settings name one."""
+        x, name = check_features(X, kinds, lengths), self.config.standardize_by
+        if name is None and by is not None:
+            raise UserError("by is given, but the setting standardize_by names no grouping")
+        if name is None:
+            return x
+        if by is None:
+            raise UserError(f"setting standardize_by = {name!r} needs by, the {name} of each sample")
+        return standardize_within(x, by, name)
+
+    def _named_grouping(self, n: int) -> dict[str, NDArray[Any]]:
+        """A column that says what else a sample's answer depends on; none where that is nothing."""
+        name = self.config.standardize_by
+        return {} if name is None else {"standardized_by": np.full(n, name, dtype=object)}
+
+    def _assess(
+        self, X: Features, lengths: Lengths | None, by: ArrayLike | None
+    ) -> tuple[dict[str, Array], Assessment]:
+        x = self.scaler_(self._features(X, lengths, by, self.modalities_))
         return x, assess(self.fit_.network, self.fit_.reference, x)
 
     def _fused(self, x: Mapping[str, Array], found: Assessment) -> torch.Tensor:

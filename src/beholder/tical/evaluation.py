@@ -42,11 +42,18 @@ def fit_bundle(bundle: Bundle, settings: Mapping[str, Any], task: Task, seed: in
         if part is not None:
             check_sound(part)
     y = labels_of(learn)
-    validation = None if held is None else (held.x, labels_of(held))
-    beside: dict[str, Any] = {"groups": learn.group, "ids": learn.id, "validation": validation}
+    is_grouped = settings.get("standardize_by") is not None
+    by = learn.group if is_grouped else None
+    validation = None if held is None else (held.x, labels_of(held), held.group if is_grouped else None)
+    beside: dict[str, Any] = {"groups": learn.group, "ids": learn.id, "by": by, "validation": validation}
     if task == "regression":
         return TicalRegressor(settings, seed=seed).fit(learn.x, y, **beside)
     return TicalClassifier(settings, seed=seed).fit(learn.x, y, **beside)
+
+
+def grouping(model: Model, bundle: Bundle) -> NDArray[Any] | None:
+    """The groups of a table, where the model standardises features within them."""
+    return bundle.group if model.config.standardize_by is not None else None
 
 
 def measure_model(model: Model, bundle: Bundle, measures: str = "sentiment") -> dict[str, Any]:
@@ -57,7 +64,7 @@ def measure_model(model: Model, bundle: Bundle, measures: str = "sentiment") -> 
     """
     check_sound(bundle)
     label = labels_of(bundle)
-    report = model.assess(bundle.x)
+    report = model.assess(bundle.x, by=grouping(model, bundle))
     ok = report["status"] == "ok"
     if not ok.any():
         raise UserError("the table has no sample with any modality")
@@ -92,7 +99,8 @@ def against_people(model: Model, bundle: Bundle, consistency: NDArray[np.float64
     for samples where what people said of two modalities lies in different classes, None where all or none do.
     """
     shown = {m: _classes(model, values) for m, values in bundle.unimodal.items()}
-    pseudo, heads = model.pseudo_labels(bundle.x), model.head_probabilities(bundle.x)
+    by = grouping(model, bundle)
+    pseudo, heads = model.pseudo_labels(bundle.x, by=by), model.head_probabilities(bundle.x, by=by)
     out: dict[str, Any] = {}
     for m, truth in shown.items():
         known = (truth >= 0) & ~missing(pseudo[m])

@@ -189,6 +189,28 @@ def check_numbers(y: ArrayLike, n: int) -> Array:
     return numbers
 
 
+def standardize_within(x: Mapping[str, Array], by: ArrayLike, name: str) -> dict[str, Array]:
+    """Features with mean 0 and standard deviation 1 in each group of `by` (n,), such as a speaker, called `name`.
+
+    Reads no label. A feature that never varies in a group becomes 0. Raises UserError where a modality is there in only
+    one sample of a group: nothing would be left of it.
+    """
+    group = np.asarray(by)
+    out = {m: values.copy() for m, values in x.items()}
+    for m, values in out.items():
+        if group.shape != (len(values),):
+            raise UserError(f"by has shape {group.shape} for {len(values)} samples; every sample needs its {name}")
+        here = ~missing(values)
+        for one in np.unique(group):
+            rows = np.flatnonzero((group == one) & here)
+            if len(rows) == 1:
+                raise UserError(f"{name} {one!s} has one sample with {m!r}; standardize_by needs two or more")
+            if len(rows):
+                scaler = fit_scaler({m: values[rows]})
+                values[rows] = ((values[rows] - scaler.mean[m]) / scaler.sd[m]).astype(values.dtype)
+    return out
+
+
 @dataclass(frozen=True)
 class Scaler:
     """Mean and standard deviation of the training part, per modality (d,), over all steps of sequences."""

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from beholder.batch.files import replacing
 from beholder.errors import UserError
 from beholder.tical.bundle import Bundle
-from beholder.tical.evaluation import fit_bundle, measure_model
+from beholder.tical.evaluation import fit_bundle, grouping, measure_model
 from beholder.tical.folder import Model, save
 from beholder.tical.recipe import TicalRecipe, read_table, tables_of
 
@@ -120,7 +120,8 @@ def _splits(bundle: Bundle) -> list[str]:
 
 def _consistency(model: Model, bundle: Bundle, split: str) -> float | None:
     """Mean C; a training part far below the others says that anchors are overfitted."""
-    value = model.assess(bundle.part(split).x)["consistency"]
+    part = bundle.part(split)
+    value = model.assess(part.x, by=grouping(model, part))["consistency"]
     return None if np.isnan(value).all() else float(np.nanmean(value))
 
 

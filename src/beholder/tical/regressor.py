@@ -11,9 +11,9 @@ from sklearn.base import RegressorMixin
 
 from beholder.errors import UserError
 from beholder.tical.config import Task
-from beholder.tical.estimator import TicalEstimator, check_predicted, given_labels, status_of
+from beholder.tical.estimator import Held, TicalEstimator, check_predicted, given_labels, status_of
 from beholder.tical.fit import Material
-from beholder.tical.inputs import Array, Features, Groups, Lengths, check_features, check_numbers
+from beholder.tical.inputs import Array, Features, Groups, Lengths, check_numbers
 from beholder.tical.levels import level_values, levels_of
 
 
@@ -37,7 +37,8 @@ class TicalRegressor(RegressorMixin, TicalEstimator):  # type: ignore[misc]
         unimodal_y: Mapping[str, ArrayLike] | None = None,
         lengths: Lengths | None = None,
         ids: ArrayLike | None = None,
-        validation: tuple[Features, ArrayLike] | None = None,
+        by: ArrayLike | None = None,
+        validation: Held | None = None,
     ) -> Self:
         """Learn from features and numbers `y` (n,).
 
@@ -45,7 +46,7 @@ class TicalRegressor(RegressorMixin, TicalEstimator):  # type: ignore[misc]
         `TicalClassifier.fit`. Raises UserError where all labels lie in one class.
         """
         config = self.config
-        features = check_features(X, lengths=lengths)
+        features = self._features(X, lengths, by)
         learn = self._material(features, y)
         if len(present := np.flatnonzero(learn.y.any(axis=0))) < 2:
             raise UserError(
@@ -56,26 +57,37 @@ class TicalRegressor(RegressorMixin, TicalEstimator):  # type: ignore[misc]
         if config.unimodal_targets == "given":
             numbers = given_labels(unimodal_y, features, (len(learn.y),))
             given = {m: levels_of(values, config.label_edges) for m, values in numbers.items()}
-        held = None if validation is None else self._material(check_features(validation[0]), validation[1])
+        held = (
+            None
+            if validation is None
+            else self._material(self._features(validation[0], None, *validation[2:]), validation[1])
+        )
         self._train(Material(learn.x, learn.y, given, learn.number), groups, held, ids)
         self.classes_ = level_values(config.label_edges)
         return self
 
-    def predict(self, X: Features, *, lengths: Lengths | None = None) -> Array:
+    def predict(self, X: Features, *, lengths: Lengths | None = None, by: ArrayLike | None = None) -> Array:
         """The number of each sample, (n,). Raises UserError for a sample without any modality."""
-        x, found = self._assess(X, lengths)
+        x, found = self._assess(X, lengths, by)
         fused = self._fused(x, found).double().numpy()
         check_predicted(fused)
         return fused[:, 0]
 
-    def assess(self, X: Features, *, lengths: Lengths | None = None) -> dict[str, NDArray[Any]]:
+    def assess(
+        self, X: Features, *, lengths: Lengths | None = None, by: ArrayLike | None = None
+    ) -> dict[str, NDArray[Any]]:
         """As `TicalClassifier.assess`, without probabilities: `pred` and `<m>_pseudo` are numbers, NaN where unknown.
 
         `<m>_pseudo_confidence` is that of the most probable class.
         """
-        x, found = self._assess(X, lengths)
+        x, found = self._assess(X, lengths, by)
         fused = self._fused(x, found).double().numpy()
-        return {"status": status_of(fused), "pred": fused[:, 0], **self._conflict(x, found, self._value)}
+        return {
+            "status": status_of(fused),
+            "pred": fused[:, 0],
+            **self._named_grouping(len(fused)),
+            **self._conflict(x, found, self._value),
+        }
 
     def _value(self, q: Array) -> Array:
         out: Array = q @ self.classes_
