@@ -32,6 +32,16 @@ def test_the_embedded_model_predicts_by_name(tmp_path: Path) -> None:
     assert rows[0]["text_pseudo"] == "H"
 
 
+def test_a_table_of_broken_files_alone_keeps_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"no sound")
+    (tmp_path / "t.csv").write_text("id,voice_path\nx,a.wav\n")
+    out = tmp_path / "out.parquet"
+    assert main(["emotion", "predict", "tical-mini", str(tmp_path / "t.csv"), "-o", str(out)]) == 0
+    (row,) = pq.read_table(out).to_pylist()
+    assert (row["id"], row["status"]) == ("x", "unreadable")
+    assert "voice: a.wav can't be read as WAV" in row["error"]
+
+
 def test_its_card_is_shown_with_numbers_data_and_limits(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list"]) == 0
     assert "tical-mini" in capsys.readouterr().out

@@ -23,9 +23,9 @@ from beholder.tical.bundle import Bundle, read_bundle
 from beholder.tical.config import VARIANTS, Task
 from beholder.tical.embedded import resolve
 from beholder.tical.evaluation import MIN_GROUPS, fit_bundle, grouping, labels_of, measure_model
-from beholder.tical.folder import check_new, load, save
-from beholder.tical.raw.kept import load_extraction, save_extraction
-from beholder.tical.raw.rows import Extraction, learn_extraction
+from beholder.tical.folder import Model, check_new, load, save
+from beholder.tical.raw.kept import save_extraction
+from beholder.tical.raw.rows import extraction_of, learn_extraction
 from beholder.tical.regressor import TicalRegressor
 from beholder.tical.sentiment import TITLES as SENTIMENT_TITLES
 
@@ -103,7 +103,7 @@ def predict(
     """What each sample shows, what each modality shows by itself, and whether they agree."""
     folder = resolve(model)
     loaded = load(folder)
-    bundle = _part(_read(table, folder), split)
+    bundle = _part(_read(table, folder, loaded), split)
     columns: dict[str, Any] = {"id": bundle.id, **loaded.assess(bundle.x, by=grouping(loaded, bundle))}
     status = columns["status"].astype(object)
     status[list(bundle.problems)] = "unreadable"
@@ -128,7 +128,7 @@ def evaluate(
     """Measure a model on labelled samples, with intervals over groups."""
     folder = resolve(model)
     loaded = load(folder)
-    bundle = _read(table, folder)
+    bundle = _read(table, folder, loaded)
     labels_of(bundle, table)
     if split is None and bundle.split is not None and "test" in bundle.split:
         split = "test"
@@ -142,10 +142,10 @@ def evaluate(
         _console().print("Acc-2 and F1 say what they count: with 0 as positive, or without samples whose label is 0.")
 
 
-def _read(table: Path, folder: Path) -> Bundle:
+def _read(table: Path, folder: Path, model: Model) -> Bundle:
     """A table for a model; what is no features yet is extracted as at the model's fit."""
     with reading(table) as done:
-        return read_bundle(table, Extraction(load_extraction(folder), on_done=done))
+        return read_bundle(table, extraction_of(folder, model.modalities_, done))
 
 
 def _show(result: dict[str, Any], title: str) -> None:

@@ -14,8 +14,7 @@ from beholder.tical.bundle import read_bundle
 from beholder.tical.conflicts import find_conflicts
 from beholder.tical.embedded import resolve
 from beholder.tical.folder import load
-from beholder.tical.raw.kept import load_extraction
-from beholder.tical.raw.rows import Extraction
+from beholder.tical.raw.rows import extraction_of
 
 
 def report(
@@ -27,9 +26,10 @@ def report(
 ) -> None:
     """A page of the samples whose modalities agree least, with what each shows side by side."""
     folder = resolve(model)
+    loaded = load(folder)
     with reading(table) as done:
-        bundle = read_bundle(table, Extraction(load_extraction(folder), on_done=done))
-    found = find_conflicts(load(folder), bundle if split is None else bundle.part(split), most)
+        bundle = read_bundle(table, extraction_of(folder, loaded.modalities_, done))
+    found = find_conflicts(loaded, bundle if split is None else bundle.part(split), most)
     size = write_conflicts(found, out, table=table.name, model=model.name)
     console = Console(highlight=False, markup=False)
     console.print(f"{len(found.samples)} of {found.n_total} samples in {out}, {size / 1e6:.1f} MB", soft_wrap=True)

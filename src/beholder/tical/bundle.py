@@ -34,6 +34,9 @@ class Raw(Protocol):
     def knows(self, m: str) -> bool:
         """Whether it has an extractor of the modality."""
 
+    def width(self, m: str) -> int | None:
+        """Features of the modality, where it is known before any file is read."""
+
     def file(self, m: str, path: Path) -> NDArray[Any] | str:
         """Of a file."""
 
@@ -122,7 +125,7 @@ def _read_npz(file: Path, raw: Raw | None) -> Bundle:
     problems: dict[int, str] = {}
     for m in [m for m, values in found.items() if raw is not None and raw.knows(m) and values.dtype.kind == "U"]:
         cells = [_read(raw, m, words or None) for words in found[m].reshape(-1).tolist()]
-        found[m] = _stacked(m, _sorted_out(cells, problems), problems)
+        found[m] = _stacked(m, _sorted_out(cells, problems), problems, raw.width(m) if raw else None)
     if not found:
         raise UserError(f"{file} has no modality: its arrays are {', '.join(arrays) or 'none'}")
     for name, values in found.items():
@@ -170,7 +173,7 @@ def _read_table(file: Path, raw: Raw | None) -> Bundle:
     modalities = list(found)
     problems: dict[int, str] = {}
     read = {m: _sorted_out([_read(raw, m, cell) for cell in cells], problems) for m, cells in found.items()}
-    x = {m: _stacked(m, cells, problems) for m, cells in read.items()}
+    x = {m: _stacked(m, cells, problems, raw.width(m) if raw else None) for m, cells in read.items()}
     for values in x.values():
         values[list(problems)] = np.nan
     facts = {name: _column(table, name, file) if name in names else None for name in _FACTS}
@@ -215,9 +218,11 @@ def _read_cell(path: Path, m: str) -> NDArray[Any] | str:
     return array
 
 
-def _stacked(m: str, cells: Sequence[NDArray[Any] | None], problems: dict[int, str]) -> Array:
+def _stacked(m: str, cells: Sequence[NDArray[Any] | None], problems: dict[int, str], width: int | None) -> Array:
     """One array of all cells. The first that was read says what the others should be; others are problems."""
     first = next((cell for cell in cells if cell is not None), None)
+    if first is None and width is not None:
+        return np.full((len(cells), width), np.nan)
     if first is None:
         raise UserError(f"no file of {m!r} could be read: {next(iter(problems.values()), 'all cells are empty')}")
     alike: list[NDArray[Any] | None] = []

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from beholder.errors import UserError
 from beholder.tical.bundle import ARRAYS, TABLES, raw_cells, read_arrays, read_columns
+from beholder.tical.inputs import Kind
 from beholder.tical.raw.files import Unreadable
-from beholder.tical.raw.kept import Kept
+from beholder.tical.raw.kept import Kept, load_extraction
 from beholder.tical.raw.table import Extractor, extractor_named
 
 Cell = Path | str
@@ -24,7 +25,7 @@ TRAIN = "train"
 class Extraction:
     """Extractors of a model's modalities; a `Raw` reader for `read_bundle`.
 
-    `measured` holds what was measured already, by modality and cell.
+    `measured` holds what was measured already, by modality and cell; `widths` the features that a model knows.
     """
 
     def __init__(
@@ -32,14 +33,20 @@ class Extraction:
         kept: Mapping[str, Kept],
         measured: Mapping[tuple[str, Cell], Any] | None = None,
         on_done: Callable[[], None] = lambda: None,
+        widths: Mapping[str, int] | None = None,
     ) -> None:
         self.kept = dict(kept)
         self._measured = dict(measured or {})
         self._on_done = on_done
+        self._widths = dict(widths or {})
 
     def knows(self, m: str) -> bool:
         """Whether modality `m` has an extractor."""
         return m in self.kept
+
+    def width(self, m: str) -> int | None:
+        """Features of an extracted modality of a fitted model; None before the fit, and for others."""
+        return self._widths.get(m) if self.knows(m) else None
 
     def file(self, m: str, path: Path) -> NDArray[Any] | str:
         """Features (d,) of a file, or the reason why there are none."""
@@ -58,6 +65,12 @@ class Extraction:
         if isinstance(measured, Unreadable):
             return f"{m}: {measured}"
         return one.apply(measured)
+
+
+def extraction_of(folder: Path, modalities: Mapping[str, Kind], on_done: Callable[[], None]) -> Extraction:
+    """The extractors that a fitted model keeps in `folder`; `modalities` are the model's."""
+    widths = {m: kind.width for m, kind in modalities.items()}
+    return Extraction(load_extraction(folder), on_done=on_done, widths=widths)
 
 
 def measure(extractor: Extractor, source: str, cell: Cell) -> Any:
