@@ -17,7 +17,8 @@ from beholder.tical.conflicts import find_conflicts
 from beholder.tical.evaluation import fit_bundle, measure_model
 from beholder.tical.folder import load, save
 from beholder.tical.geometry import distances, lift
-from beholder.tical.state import embed
+from beholder.tical.network import stage_shares
+from beholder.tical.state import embed, forward
 
 FEW = {"epochs": 4, "warmup_epochs": 2, "batch_size": 128, "learning_rate": 0.01}
 
@@ -104,6 +105,40 @@ def test_groups_that_cannot_be_used_are_named(data: Planted, groups: object, say
         TicalClassifier(FEW).fit(data.x, data.y, groups=groups)
 
 
+def test_thirds_by_consistency_are_told_by_their_stage(data: Planted, tmp_path: Path) -> None:
+    model = fitted(data, stages="groups", epochs=6)
+    cuts = model.fit_.network.cuts
+    assert 0 < cuts[0] < cuts[1] < 1
+    assert (model.predict(data.x) == data.y).mean() > 0.6
+    x, found = model._assess(data.x, None, None)
+    c = torch.from_numpy(found.consistency.value).float()
+    share = stage_shares(c, cuts)
+    out = forward(model.fit_.network, x, found, model.fit_.reference.prior)
+    t = torch.from_numpy(np.stack(list(found.typicality.values()), axis=1)).float()
+    first = (torch.stack(out.unimodal, dim=1) * (t / t.sum(dim=1, keepdim=True))[:, :, None]).sum(dim=1)
+    rest = out.fused - share[:, [0]] * first - share[:, [1]] * out.pairs[0]
+    lowest, highest = share[:, 0] > 0.95, share[:, 2] > 0.9
+    assert lowest.any()
+    assert highest.any()
+    assert float((out.fused - first)[lowest].abs().mean()) < float((out.fused - first)[highest].abs().mean())
+    assert float(rest[lowest].abs().mean()) < float(rest[highest].abs().mean()) / 2
+    save(model, tmp_path / "m")
+    assert load(tmp_path / "m").predict_proba(data.x) == pytest.approx(model.predict_proba(data.x), abs=1e-6)
+    one = TicalClassifier({**FEW, "stages": "groups"}).fit({"face": data.x["face"]}, data.y, groups=data.group)
+    assert np.isfinite(one.predict_proba({"face": data.x["face"]})).all()
+
+
+def test_shares_of_stages_sum_to_one_and_meet_at_the_cuts() -> None:
+    cuts = torch.tensor([0.4, 0.6])
+    share = stage_shares(torch.tensor([0.0, 0.4, 0.5, 0.6, 1.0]), cuts)
+    assert share.sum(dim=1).numpy() == pytest.approx(np.ones(5))
+    assert (share >= 0).all()
+    assert share.argmax(dim=1)[[0, 2, 4]].tolist() == [0, 1, 2]
+    assert share[1, 0].item() == pytest.approx(0.5)
+    assert share[3, 2].item() == pytest.approx(0.5)
+    assert stage_shares(torch.ones(1), torch.full((2,), torch.nan))[0].tolist() == pytest.approx([1 / 3] * 3)
+
+
 def test_features_are_standardised_within_the_grouping_that_is_named(data: Planted) -> None:
     rng = np.random.default_rng(1)
     speaker = np.arange(400) % 5
@@ -187,6 +222,7 @@ def test_a_curriculum_learns_one_stage_after_the_other(data: Planted, monkeypatc
         ({"learn_curvature": True, "head": "distance", "anchor_refresh": "once"}, "needs anchor_refresh 'epoch'"),
         ({"anchor_weight": 1.0, "anchor_refresh": "never"}, "anchor_weight needs anchor_refresh"),
         ({"head": "distance", "stages": "none", "fusion": "decoupled"}, "has linear heads of its own"),
+        ({"stages": "groups", "anchor_refresh": "never"}, "it learns from consistency"),
         ({"stages": "curriculum", "epochs": 2}, "needs 3 epochs"),
         ({"stages": "curriculum", "unimodal_targets": "none"}, "its first stage is them"),
     ],

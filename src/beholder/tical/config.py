@@ -73,9 +73,10 @@ class TicalConfig(BaseModel):
     eps: float = Field(default=0.25, gt=0)
     """Weight of the mean consistency of the training part in each sample's."""
 
-    stages: Literal["network", "curriculum", "none"] = "network"
-    """Perception, interaction and integration; the same learned one after the other, a third of the epochs each; or one
-    plain `fusion`."""
+    stages: Literal["network", "curriculum", "groups", "none"] = "network"
+    """Perception, interaction and integration; the same learned one after the other, a third of the epochs each;
+    `groups`: by consistency, the lowest third of samples is told by the first stage, the next by the second, the
+    highest by the third; or one plain `fusion`."""
     fusion: Literal["concat", "late", "gated", "tensor", "decoupled"] = "concat"
     """How modalities meet where `stages` is `none`; `decoupled` has losses of its own."""
     unimodal_targets: Literal["pseudo", "shared", "given", "none"] = "pseudo"
@@ -119,6 +120,8 @@ class TicalConfig(BaseModel):
             raise ValueError("anchor_weight needs anchor_refresh 'epoch' or 'once': it learns from anchors")
         if self.head == "distance" and self.stages == "none" and self.fusion == "decoupled":
             raise ValueError("head 'distance' is not for the fusion 'decoupled', which has linear heads of its own")
+        if self.stages == "groups" and self.anchor_refresh == "never":
+            raise ValueError("stages 'groups' needs anchor_refresh 'epoch' or 'once': it learns from consistency")
         if self.stages == "curriculum" and self.epochs < _STAGES:
             raise ValueError(f"stages 'curriculum' needs {_STAGES} epochs, one for each")
         if self.stages == "curriculum" and (self.unimodal_targets == "none" or not self.unimodal_weight):

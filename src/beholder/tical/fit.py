@@ -63,7 +63,7 @@ class Fit:
 
 @dataclass
 class _Rows(torch.utils.data.Dataset[dict[str, Tensor]]):
-    """Training rows. The tables of the last three change from epoch to epoch."""
+    """Training rows. The tables of the last four change from epoch to epoch."""
 
     x: list[Tensor]
     present: Tensor
@@ -73,6 +73,7 @@ class _Rows(torch.utils.data.Dataset[dict[str, Tensor]]):
     """(n, M, K) of unimodal heads; NaN where nothing is to be learned."""
     gates: Tensor
     consistency: Tensor
+    typicality: Tensor
 
     def __len__(self) -> int:
         return len(self.y)
@@ -83,7 +84,7 @@ class _Rows(torch.utils.data.Dataset[dict[str, Tensor]]):
             "rows": torch.tensor(rows),
             **{
                 name: getattr(self, name)[rows]
-                for name in ("present", "y", "target", "targets", "gates", "consistency")
+                for name in ("present", "y", "target", "targets", "gates", "consistency", "typicality")
             },
         }
 
@@ -109,10 +110,11 @@ class _Learner(nn.Module):
         targets: Tensor,
         gates: Tensor,
         consistency: Tensor,
+        typicality: Tensor,
     ) -> dict[str, Tensor]:
         config = self.network.config
         kept = _drop(present, config.modality_dropout)
-        out = self.network(x, kept, gates * _both(kept), consistency)
+        out = self.network(x, kept, gates * _both(kept), consistency, typicality)
         weight = {"none": torch.ones_like(consistency), "down": 0.5 + 0.5 * consistency, "up": 1 - 0.5 * consistency}
         w = weight[config.consistency_weight]
         parts = {}
@@ -222,6 +224,7 @@ class _Training(TrainerCallback):  # type: ignore[misc]
             self._first_targets(shared),
             torch.full((n, pairs), FIRST_PRIOR) * _both(present),
             torch.full((n,), FIRST_PRIOR),
+            torch.ones_like(present),
         )
         self.prior = FIRST_PRIOR
         self.reference: Reference | None = None
@@ -281,7 +284,11 @@ class _Training(TrainerCallback):  # type: ignore[misc]
         if self.config.anchor_refresh == "never":
             return
         self.learner.anchors = list(anchors.values())
-        self.rows.gates, self.rows.consistency = conditions(found, self.prior, self.config)
+        told = conditions(found, self.prior, self.config)
+        self.rows.gates, self.rows.consistency, self.rows.typicality = told
+        if self.config.stages == "groups" and not np.isnan(found.consistency.value).all():
+            thirds = np.nanquantile(found.consistency.value, [1 / 3, 2 / 3])
+            network.cuts.copy_(torch.from_numpy(thirds))
         if self.config.unimodal_targets == "pseudo":
             self.rows.targets = self._pseudo_targets(found)
 

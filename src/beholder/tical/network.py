@@ -22,6 +22,7 @@ from beholder.tical.geometry import distances, lift
 from beholder.tical.inputs import Kind
 from beholder.tical.levels import level_values
 
+_STAGES = 3
 _TENSOR_WIDTH = 8
 _CURVATURES = (0.1, 10.0)
 
@@ -45,6 +46,9 @@ class Output:
 class Network(nn.Module):
     """Features of M modalities to logits over K classes; of regression to one number, and classes on the way."""
 
+    cuts: Tensor
+    """(2,) of `stages="groups"`: where thirds of the training part meet by consistency; NaN before it is known."""
+
     def __init__(self, config: TicalConfig, kinds: Mapping[str, Kind], n_classes: int) -> None:
         super().__init__()
         self.config = config
@@ -59,6 +63,8 @@ class Network(nn.Module):
         n_pairs = len(self.pair_index) if staged else 0
         self.meetings = nn.ModuleList([nn.Linear(3 * d, d) for _ in range(n_pairs)])
         self.pair_heads = nn.ModuleList([nn.Linear(d, n_classes) for _ in range(n_pairs)])
+        if config.stages == "groups":
+            self.register_buffer("cuts", torch.full((2,), torch.nan))
         if staged:
             self.fuse: nn.Module = _answer((m + 1) * d + m + 1, config, n_classes)
         elif self.decoupled:
@@ -94,9 +100,11 @@ class Network(nn.Module):
             return [head(one) for head, one in zip(self.heads, h, strict=True)]
         return [head(one, self.config, self.curvature) for head, one in zip(self.heads, h, strict=True)]
 
-    def forward(self, x: list[Tensor], present: Tensor, gates: Tensor, consistency: Tensor) -> Output:
+    def forward(
+        self, x: list[Tensor], present: Tensor, gates: Tensor, consistency: Tensor, typicality: Tensor
+    ) -> Output:
         """`x` per modality (B, d_m) without NaN, or (B, t, d_m) with NaN where there is no step; `gates` (B, P) over
-        pairs, `consistency` (B,)."""
+        pairs, `consistency` (B,), `typicality` (B, M)."""
         h = self.embed(x, present)
         if self.decoupled:
             parted = self.decoupled.part(h, present)
@@ -113,7 +121,36 @@ class Network(nn.Module):
         for p, v in enumerate(met):
             shared = shared + gates[:, [p]] * v
         fused = self.fuse(torch.cat([*h, shared, present, consistency[:, None]], dim=1))
+        if self.config.stages == "groups":
+            fused = self._by_consistency(fused, unimodal, pairs, present, consistency, typicality)
         return Output(fused, unimodal, pairs, h=h)
+
+    def _by_consistency(
+        self,
+        fused: Tensor,
+        unimodal: list[Tensor],
+        pairs: list[Tensor],
+        present: Tensor,
+        consistency: Tensor,
+        typicality: Tensor,
+    ) -> Tensor:
+        """The three stages, each with the more weight the deeper a sample lies in its third."""
+        both = [present[:, i] * present[:, j] for i, j in self.pair_index]
+        one = self._mean(unimodal, typicality * present)
+        if not both:
+            two, meets = torch.zeros_like(one), present.new_zeros(len(present))
+        else:
+            weights = torch.stack(both, dim=1)
+            two, meets = self._mean(pairs, weights), weights.amax(dim=1)
+        share = stage_shares(consistency, self.cuts)
+        alone = share[:, 0] + share[:, 1] * (1 - meets)
+        return alone[:, None] * one + (share[:, 1] * meets)[:, None] * two + share[:, [2]] * fused
+
+    def _mean(self, logits: list[Tensor], weight: Tensor) -> Tensor:
+        """Logits, or of regression the numbers they mean, averaged by `weight` (B, len(logits))."""
+        told = [expected(one, self.config) for one in logits] if self.config.task == "regression" else logits
+        share = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-6)
+        return (torch.stack(told, dim=1) * share[:, :, None]).sum(dim=1)
 
     def _plain(self, h: list[Tensor], unimodal: list[Tensor], present: Tensor) -> Tensor:
         if self.config.fusion == "late":
@@ -128,9 +165,7 @@ class Network(nn.Module):
             return self.fuse(outer)  # type: ignore[no-any-return]
         else:
             return self.fuse(torch.cat([*h, present], dim=1))  # type: ignore[no-any-return]
-        weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-6)
-        told = [expected(u, self.config) for u in unimodal] if self.config.task == "regression" else unimodal
-        return (torch.stack(told, dim=1) * weight[:, :, None]).sum(dim=1)
+        return self._mean(unimodal, weight)
 
 
 class _Prototypes(nn.Module):
@@ -156,6 +191,19 @@ class _Number(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.middle + self.step * x
+
+
+def stage_shares(consistency: Tensor, cuts: Tensor) -> Tensor:
+    """(B, 3) that sum to 1: how much a sample of some consistency (B,) is told by each stage.
+
+    `cuts` (2,) are where thirds of the training part meet; equal shares while they are NaN. Across a cut one share
+    falls and the next rises, over about half the distance between the cuts.
+    """
+    if cuts.isnan().any():
+        return consistency.new_full((len(consistency), _STAGES), 1 / _STAGES)
+    slope = 8 / (cuts[1] - cuts[0]).clamp_min(1e-3)
+    low, high = torch.sigmoid((cuts[0] - consistency) * slope), torch.sigmoid((consistency - cuts[1]) * slope)
+    return torch.stack([low, 1 - low - high, high], dim=1)
 
 
 def expected(logits: Tensor, config: TicalConfig) -> Tensor:

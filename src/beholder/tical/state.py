@@ -106,9 +106,9 @@ def nearest_anchors(network: Network, reference: Reference, x: Mapping[str, Arra
     return out
 
 
-def conditions(found: Assessment, prior: float, config: TicalConfig) -> tuple[Tensor, Tensor]:
-    """What the network takes beside features: gates (n, P) and consistency (n,), C0 where it is not known. Where
-    anchors are never refreshed, what it took when it learned: nothing that they say."""
+def conditions(found: Assessment, prior: float, config: TicalConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """What the network takes beside features: gates (n, P), consistency (n,), C0 where it is not known, and
+    typicality (n, M). Where anchors are never refreshed, what it took when it learned: nothing that they say."""
     gates = found.consistency.gate
     n = len(found.consistency.value)
     stacked = np.stack(list(gates.values()), axis=1) if gates else np.zeros((n, 0))
@@ -118,7 +118,8 @@ def conditions(found: Assessment, prior: float, config: TicalConfig) -> tuple[Te
         both = [~absent[:, i] & ~absent[:, j] for i, j in combinations(range(absent.shape[1]), 2)]
         stacked = FIRST_PRIOR * np.array(both, np.float64).reshape(-1, n).T
         value = np.full(n, FIRST_PRIOR)
-    return torch.from_numpy(stacked).float(), torch.from_numpy(value).float()
+    typicality = np.nan_to_num(np.stack(list(found.typicality.values()), axis=1), nan=1.0)
+    return torch.from_numpy(stacked).float(), torch.from_numpy(value).float(), torch.from_numpy(typicality).float()
 
 
 @torch.no_grad()
@@ -126,9 +127,9 @@ def forward(network: Network, x: Mapping[str, Array], found: Assessment, prior: 
     """The network's logits for standardised samples."""
     network.eval()
     given, present = tensors(x)
-    gates, consistency = conditions(found, prior, network.config)
+    told = conditions(found, prior, network.config)
     parts: list[Output] = [
-        network([one[rows] for one in given], present[rows], gates[rows], consistency[rows]) for rows in _parts(given)
+        network([one[rows] for one in given], present[rows], *(one[rows] for one in told)) for rows in _parts(given)
     ]
     return Output(
         torch.cat([part.fused for part in parts]),
