@@ -75,6 +75,16 @@ def test_what_is_too_long_too_large_or_broken_says_so(
             read(clip)
 
 
+def test_a_playlist_under_the_name_of_a_video_opens_nothing(clip: Path) -> None:
+    playlist = clip.with_name("list.mkv")
+    playlist.write_text(f"ffconcat version 1.0\nfile {clip.name}\n")
+    with av.open(str(playlist)) as container:
+        assert next(container.decode(video=0))  # FFmpeg by itself would follow it
+    for read in (open_pictures, open_sound):
+        with pytest.raises(Unreadable, match=r"list\.mkv can't be decoded"):
+            read(playlist)
+
+
 def test_without_av_it_is_said_what_to_install(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match="emotion-raw"):

@@ -17,6 +17,11 @@ FRAMES = 8
 """Of a video, spread evenly."""
 MAX_DECODED = 20_000
 """Frames of a video at most, whatever its length says."""
+CONTAINERS = (
+    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpeg", "mpegts", "mpegvideo", "flv", "asf"),
+    *("ogg", "wav", "flac", "mp3", "aac"),
+)
+"""What holds its own sound and pictures. Not playlists: FFmpeg knows them under any name, and opens what they name."""
 
 
 def frames_of(file: Path) -> list[NDArray[np.uint8]]:
@@ -70,7 +75,13 @@ def sound_of(file: Path) -> Sound:
 def _opened(file: Path, kind: str) -> Iterator[tuple[Any, Any]]:
     av = _av()
     try:
-        with av.open(str(file), metadata_errors="replace") as container:
+        # An open file, because FFmpeg takes some names for addresses.
+        with (
+            file.open("rb") as content,
+            av.open(
+                content, options={"format_whitelist": ",".join(CONTAINERS)}, metadata_errors="replace"
+            ) as container,
+        ):
             stream = next((s for s in container.streams if s.type == kind), None)
             if stream is None:
                 raise Unreadable(f"{file.name} has no {'sound' if kind == 'audio' else 'picture'}")
