@@ -146,7 +146,7 @@ def test_a_study_goes_on_and_its_tables_come_from_what_it_stored(items: Path, tm
 
 
 def test_what_heads_learn_from_true_labels_is_what_modalities_show(items: Path) -> None:
-    """The label is what the voice shows, mostly another class than the face: only true labels tell what a face shows."""
+    """The label is what the voice shows, mostly another class than the face shows: only true labels tell that one."""
     always = np.zeros((6, 6, 6))
     always[np.arange(6), :, np.arange(6)] = 1  # always the voice
     drawn = draw(items, always, "people", 0.8, 0, COUNTS)
