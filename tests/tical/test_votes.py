@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_votes import make_votes, rows_of, write_votes
 from sklearn.metrics import roc_auc_score
 
 from beholder.cli import main
@@ -21,26 +21,8 @@ from beholder.tical.endpoints import (
     resampled_auroc,
 )
 from beholder.tical.study import ARMS, cross_validate, prediction_file, read_told, restrict, run_study
-from beholder.tical.votes import Votes, draw_round, majority, read_votes, research_actors
+from beholder.tical.votes import draw_round, majority, read_votes, research_actors
 from beholder.tical.votes_tables import Run, results_of
-
-COLUMNS = "clip,actor,condition," + ",".join(f"votes_{e}" for e in "ADFHNS")
-
-
-def make_votes(clips: int = 300, actors: int = 12) -> Votes:
-    """Nine raters per condition; in half of the clips voice and face differ, and people follow the face in 7 of 10."""
-    rng = np.random.default_rng(0)
-    face = rng.integers(6, size=clips)
-    voice = np.where(rng.random(clips) < 0.5, rng.integers(6, size=clips), face)
-    both = np.where(rng.random(clips) < 0.3, voice, face)
-    chances = {m: np.eye(6)[e] * 0.7 + 0.05 for m, e in (("voice", voice), ("face", face), ("av", both))}
-    return Votes({m: rng.multinomial(9, p) for m, p in chances.items()}, np.arange(clips) % actors)
-
-
-def write_votes(folder: Path, rows: Sequence[str]) -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "votes.csv").write_text("\n".join([COLUMNS, *rows]) + "\n")
-    return folder
 
 
 def test_votes_are_read_by_clip_whatever_the_order(tmp_path: Path) -> None:
@@ -179,12 +161,7 @@ def test_tables_and_endpoints_come_from_stored_predictions(tmp_path: Path) -> No
 
 def test_the_command_runs_the_study_and_leaves_its_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     votes = make_votes(400, actors=24)
-    rows = [
-        f"{clip},{votes.actor[clip]},{condition},{','.join(map(str, counts[clip]))}"
-        for condition, counts in votes.counts.items()
-        for clip in range(400)
-    ]
-    folder, out = str(write_votes(tmp_path / "votes", rows)), tmp_path / "run"
+    folder, out = str(write_votes(tmp_path / "votes", rows_of(votes))), tmp_path / "run"
     assert main(["emotion", "bench", "votes", folder, "--smoke"]) == 0
     assert "It runs: 3 arms" in capsys.readouterr().out
     assert [file.name for file in tmp_path.iterdir()] == ["votes"]

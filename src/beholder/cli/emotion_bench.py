@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -14,6 +15,8 @@ from rich.table import Table
 from beholder.batch.files import replacing
 from beholder.batch.workers import usable_cpus
 from beholder.errors import UserError
+from beholder.tical import pairing_study, pairing_tables
+from beholder.tical.pairing import Rule, people_table
 from beholder.tical.study import run_study
 from beholder.tical.votes import read_votes, research_actors
 from beholder.tical.votes_tables import FOLDS, ORDER, Result, Run, results_of
@@ -22,6 +25,12 @@ bench = typer.Typer()
 
 _SMOKE = ("votes", "logistic", "tical-attribution")
 _SMOKE_FOLDS = 2
+_SMOKE_PAIRS: dict[Rule, Sequence[str]] = {
+    "others": ("logistic", "tical-concat", "tical-attribution"),
+    "people": ("logistic",),
+}
+_SMOKE_COUNTS = {"train": 600, "valid": 150, "test": 300}
+_SMOKE_SETTINGS = {"epochs": 2, "warmup_epochs": 1}
 
 
 @bench.callback()
@@ -46,8 +55,7 @@ def votes(
 ) -> None:
     """Pseudo labels, conflict and fusion against what people said who saw, heard, or both."""
     console = Console(highlight=False, markup=False)
-    if unknown := [name for name in arm or () if name not in ORDER]:
-        raise UserError(f"--arm {unknown[0]!r} is unknown; it can be {', '.join(ORDER)}")
+    arms = _arms(arm, ORDER)
     data = read_votes(folder)
     if smoke:
         with TemporaryDirectory() as nowhere:
@@ -56,12 +64,11 @@ def votes(
             run_study(data, run.folder, arms=_SMOKE, repeats=1, folds=_SMOKE_FOLDS, actors=known, on_done=console.print)
             console.print(f"It runs: {len(results_of(run, _SMOKE_FOLDS)[0].rows)} arms, nothing stored")
         return
-    if out is None:
-        raise UserError("--out says where predictions are kept; only --smoke does without")
+    out = _kept(out)
     run_study(
         data,
         out,
-        arms=arm or ORDER,
+        arms=arms,
         k=k,
         repeats=repeats,
         folds=FOLDS,
@@ -69,7 +76,65 @@ def votes(
         workers=workers or usable_cpus(),
         on_done=console.print,
     )
-    for one in results_of(Run(data, out, k, repeats, research)):
+    _report(results_of(Run(data, out, k, repeats, research)), out, console)
+
+
+@bench.command("pairing")
+def pairing(
+    items: Annotated[Path, typer.Argument(metavar="ITEMS", help="Folder of voices, faces and texts.")],
+    votes_folder: Annotated[Path, typer.Option("--votes", metavar="DIR", help="Folder with votes.csv, of CREMA-D.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="RUN", help="Folder of answers; a stopped run goes on.")
+    ] = None,
+    arm: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated. Default: all.")] = None,
+    seeds: Annotated[int, typer.Option(min=2, help="Draws of speakers, faces and samples per setting.")] = 10,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: cores.")] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Does it run: seconds, stores and shows no number.")] = False,
+) -> None:
+    """The same where what each modality shows is known: voices, faces and texts that were paired by us."""
+    console = Console(highlight=False, markup=False)
+    arms, people = _arms(arm, tuple(pairing_study.ARMS)), people_table(read_votes(votes_folder))
+    if smoke:
+        with TemporaryDirectory() as nowhere:
+            run, rhos, tried = Path(nowhere), (0.5,), 2
+            for rule, some in _SMOKE_PAIRS.items():
+                pairing_study.run_pairing(
+                    items,
+                    people,
+                    run,
+                    arms=some,
+                    rules=(rule,),
+                    rhos=rhos,
+                    seeds=tried,
+                    counts=_SMOKE_COUNTS,
+                    settings=_SMOKE_SETTINGS,
+                    on_done=console.print,
+                )
+            found = pairing_tables.results_of(run, tried, rhos=rhos)
+            console.print(f"It runs: {len(found[0].rows)} rows, {len(found[1].rows)} endpoints, nothing stored")
+        return
+    out = _kept(out)
+    pairing_study.run_pairing(
+        items, people, out, arms=arms, seeds=seeds, workers=workers or usable_cpus(), on_done=console.print
+    )
+    _report(pairing_tables.results_of(out, seeds), out, console)
+
+
+def _arms(asked: list[str] | None, known: Sequence[str]) -> Sequence[str]:
+    if unknown := [name for name in asked or () if name not in known]:
+        raise UserError(f"--arm {unknown[0]!r} is unknown; it can be {', '.join(known)}")
+    return asked or known
+
+
+def _kept(out: Path | None) -> Path:
+    if out is None:
+        raise UserError("--out says where predictions are kept; only --smoke does without")
+    return out
+
+
+def _report(results: Sequence[Result], out: Path, console: Console) -> None:
+    """Tables on the screen, and as JSON in the folder of the run."""
+    for one in results:
         _show(one, console)
         with replacing(out / f"{one.name}.json") as temporary:
             temporary.write_text(json.dumps(vars(one), indent=2) + "\n", encoding="utf-8")

@@ -47,25 +47,28 @@ class Constructed:
     rows: dict[str, NDArray[np.int64]]
     """Per modality (n,): which item of its collection."""
     label: NDArray[np.str_]
-    """(n,) what all modalities show but the odd one."""
+    """(n,) what all modalities show but the odd one, or what people say who hear and see both."""
     shown: dict[str, NDArray[np.str_]]
     """Per modality (n,): what the item shows by itself."""
     odd: NDArray[np.str_]
-    """(n,) the modality that shows something else, empty where all agree."""
+    """(n,) the modality that shows something else, empty where all agree, and of two of which nobody could say."""
 
     @property
     def conflict(self) -> NDArray[np.bool_]:
-        """(n,)."""
-        return np.asarray(self.odd != "")
+        """(n,) whether modalities show different classes."""
+        shown = np.stack(list(self.shown.values()))
+        return np.asarray((shown != shown[0]).any(axis=0))
 
 
 def read_collections(folder: Path, seed: int) -> dict[str, Collection]:
     """The collections voice, face and text in `folder`, in parts: speakers and faces by `seed`, text by its own split.
 
-    Raises UserError for a folder without one of them.
+    Raises UserError for a folder without one of them, and for another number of faces.
     """
     voice, face = (read_arrays(folder / name) for name in ("voice_egemaps.npz", "face_hog.npz"))
     text = _read_text(folder / "text.csv")
+    if len(face["label"]) != sum(_FACES):
+        raise UserError(f"face_hog.npz has {len(face['label'])} faces; the parts are made for {sum(_FACES)}")
     rng = np.random.default_rng(seed)
     faces = np.empty(len(face["label"]), dtype="<U5")
     faces[rng.permutation(len(faces))] = np.repeat(PARTS, _FACES)
@@ -117,15 +120,47 @@ def draw_samples(
     label = rng.integers(classes, size=n)
     odd = np.where(rng.random(n) < conflict, names[rng.integers(len(names), size=n)], "")
     other = (label + rng.integers(1, classes, size=n)) % classes
-    rows, shown = {}, {}
-    for m, collection in collections.items():
-        shows = EMOTIONS[np.where(odd == m, other, label)]
-        rows[m] = np.empty(n, dtype=np.int64)
+    shown = {m: EMOTIONS[np.where(odd == m, other, label)] for m in collections}
+    return Constructed(_choose(collections, part, shown, rng), EMOTIONS[label], shown, odd)
+
+
+def draw_people(
+    collections: Mapping[str, Collection],
+    part: str,
+    n: int,
+    conflict: float,
+    people: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> Constructed:
+    """`n` samples of a voice and a face, every class as likely; a share `conflict` shows two different ones.
+
+    The label is drawn from `people` (6, 6, 6): P(label | class of the voice, class of the face), in the order of
+    EMOTIONS.
+    """
+    classes = len(EMOTIONS)
+    voice = rng.integers(classes, size=n)
+    face = np.where(rng.random(n) < conflict, (voice + rng.integers(1, classes, size=n)) % classes, voice)
+    below = rng.random(n)[:, None] > people[voice, face].cumsum(axis=1)
+    label = np.minimum(below.sum(axis=1), classes - 1)  # sums of probabilities may end a little below 1
+    shown = {"voice": EMOTIONS[voice], "face": EMOTIONS[face]}
+    return Constructed(_choose(collections, part, shown, rng), EMOTIONS[label], shown, np.full(n, ""))
+
+
+def _choose(
+    collections: Mapping[str, Collection],
+    part: str,
+    shown: Mapping[str, NDArray[np.str_]],
+    rng: np.random.Generator,
+) -> dict[str, NDArray[np.int64]]:
+    """Per modality an item (n,) of the part that shows the class of `shown` (n,), each as likely."""
+    rows = {}
+    for m, shows in shown.items():
+        collection = collections[m]
+        rows[m] = np.empty(len(shows), dtype=np.int64)
         for name in EMOTIONS:
             pool = np.flatnonzero((collection.label == name) & (collection.part == part))
             rows[m][shows == name] = rng.choice(pool, int((shows == name).sum()))
-        shown[m] = shows
-    return Constructed(rows, EMOTIONS[label], shown, odd)
+    return rows
 
 
 def _read_text(file: Path) -> list[dict[str, str]]:

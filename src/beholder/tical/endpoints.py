@@ -20,7 +20,7 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Interval:
-    """A number with its 95 % percentile interval."""
+    """A number with its 95 % interval."""
 
     value: float
     low: float

@@ -71,11 +71,34 @@ def run_study(
         for repeat in range(repeats)
         if not prediction_file(out, arm, k, repeat).exists()
     ]
+    run_parts(_tell, jobs, workers, lambda _, __, arm, k, repeat, *___: f"{arm}, k = {k}, repeat {repeat}", on_done)
+
+
+def run_parts(
+    work: Callable[..., None],
+    jobs: Sequence[Job],
+    workers: int,
+    title: Callable[..., str],
+    on_done: Callable[[str], None],
+) -> None:
+    """Call `work(*job)` for every job, in this process or in several of one thread each that end with this one.
+
+    `on_done` gets a line with `title(*job)` and the time left for each that is done.
+    """
     began = time.monotonic()
-    done = run_jobs(_tell, jobs, workers, use_one_thread, ()) if workers > 1 and len(jobs) > 1 else _one_by_one(jobs)
-    for number, (_, _, arm, _, repeat, _, _) in enumerate(done, start=1):
+    several = workers > 1 and len(jobs) > 1
+    done = run_jobs(work, jobs, workers, use_one_thread, ()) if several else _one_by_one(work, jobs)
+    for number, job in enumerate(done, start=1):
         left = timedelta(seconds=round((time.monotonic() - began) / number * (len(jobs) - number)))
-        on_done(f"{arm}, k = {k}, repeat {repeat}: {number} of {len(jobs)}, {left} left")
+        on_done(f"{title(*job)}: {number} of {len(jobs)}, {left} left")
+
+
+def write_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """An `.npz`, whole or not at all; floating-point numbers become float32."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    small: dict[str, Any] = {name: a.astype(np.float32) if a.dtype.kind == "f" else a for name, a in arrays.items()}
+    with replacing(file) as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, **small)
 
 
 def use_one_thread() -> None:
@@ -84,19 +107,16 @@ def use_one_thread() -> None:
     threadpool_limits(1)
 
 
-def _one_by_one(jobs: Iterable[Job]) -> Iterable[Job]:
+def _one_by_one(work: Callable[..., None], jobs: Iterable[Job]) -> Iterable[Job]:
     for job in jobs:
-        _tell(*job)
+        work(*job)
         yield job
 
 
 def _tell(votes: Votes, out: Path, arm: str, k: int, repeat: int, folds: int, actors: NDArray[np.int64] | None) -> None:
     """One arm on one repeat, and its file."""
     told = cross_validate(restrict(draw_round(votes, k, repeat), actors), ARMS[arm], folds, repeat)
-    file = prediction_file(out, arm, k, repeat)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, **{name: a.astype(np.float32) for name, a in asdict(told).items()})
+    write_arrays(prediction_file(out, arm, k, repeat), asdict(told))
 
 
 def cross_validate(drawn: Round, arm: Arm, folds: int, repeat: int) -> Told:
