@@ -57,7 +57,7 @@ def test_blocks_and_head_compute_what_vars_formulas_do(converted):
     still = torch.stack([torch.ones(5, 8), torch.zeros(5, 8)])  # no rotation
     ours = expected = x
     for i, block in enumerate(model.blocks):
-        ours = block(ours, condition, still, None, None)
+        ours = block(ours, condition, still, [ours.shape[1]], None)
         expected = plain_var.block(tensors, f"blocks.{i}", expected, condition[:, None], heads=2)
     torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
     logits = plain_var.head(tensors, expected, condition[:, None])

@@ -17,6 +17,8 @@ EXTRAS = {
     "language": "beholder data caption, purify and rationales",
     "tatar": "beholder train tatar-sft and tatar-grpo, scores with reasons",
     "emotion": "beholder emotion",
+    "emotion-raw": "beholder emotion on sound, pictures and videos",
+    "opensmile": "voices for tical-mini; not free for commercial use",
     "scale": "beholder score --ray, s3:// and other addresses",
 }
 """What each extra is for, in the order in which people come to need them."""
