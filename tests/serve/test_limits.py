@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import signal
 import socket
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -158,3 +160,17 @@ def test_a_body_that_does_not_come_and_a_head_that_does_not_end_are_cut_off(tmp_
             loris.sendall(b"GET / HTTP/1.1\r\nHost:")
             assert loris.recv(4096) == b""  # closed without an answer
         assert httpx.get(server.url + "/healthz").status_code == 200
+
+
+def test_a_connection_that_was_answered_is_kept_but_not_for_a_head_that_does_not_end(
+    tmp_path: Path, tiny: Path
+) -> None:
+    with running(tmp_path, "--model", str(tiny), "--workers", "1", "--request-timeout", "0.5") as server:
+        address = urlsplit(server.url)
+        with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)) as kept:
+            for pause_s in (0, 2):  # the second time after four looks at what is idle
+                time.sleep(pause_s)
+                kept.request("GET", "/healthz")
+                assert kept.getresponse().read()
+            kept.sock.sendall(b"GET / HTTP/1.1\r\nHost:")
+            assert kept.sock.recv(4096) == b""

@@ -32,6 +32,11 @@ IDLE_S = 10.0
 is closed, after twice this at the latest."""
 
 
+KEEP_ALIVE_S = 75.0
+"""A connection whose last request was answered is kept this long for the next: longer than clients keep theirs (5 to 15
+seconds) and than `Retry-After` says, or a request would now and then meet a connection that is just being closed."""
+
+
 class Impatient(H11Protocol):
     """Closes connections that are held open without asking for anything (slow loris); uvicorn waits for ever."""
 
@@ -48,7 +53,8 @@ class Impatient(H11Protocol):
     def _look(self) -> None:
         if self.transport.is_closing():
             return
-        idle = self.cycle is None or self.cycle.response_complete
+        is_kept = self.timeout_keep_alive_task is not None  # answered, and not a byte since; uvicorn looks after it
+        idle = not is_kept and (self.cycle is None or self.cycle.response_complete)
         if idle and self._seen is self.cycle:  # and not a single request since the last look
             self.transport.close()
             return
@@ -86,6 +92,7 @@ def serve(model: str | Path, settings: Settings, *, host: str, port: int, explai
             access_log=False,
             server_header=False,
             limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=round(KEEP_ALIVE_S),
             timeout_graceful_shutdown=max(1, round(settings.drain_s)),
         )
         listener = _bound(host, port)  # before the model is loaded: a port that is taken is told at once
