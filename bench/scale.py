@@ -8,11 +8,13 @@ pictures take. The rate of plan, parts and final file by shard size, with pictur
 (`scale_stub.py`). And a run of `--rows` such rows that is killed half-way, resumed, and, as four slices, merged: rows,
 time and memory.
 
-The cost model: one core is busy with one picture for a + b * megapixels seconds; w workers on a machine are
-w * e(w) cores; a row costs d seconds of the one process that writes rows, whatever the number of workers, and a part
-file c seconds. So n pictures take n * max((a + b * megapixels) / (w * e(w)), d + c / shard size). a and b are fitted by
-least squares of relative errors; the largest one is in the table. e(w) beyond the cores measured is taken as the one
-of all cores here. What is not in it: reading from a slow disc or a store, other processors, several sockets.
+The cost model: one core is busy with one picture for p = a + b * megapixels + c * decoded megapixels seconds, since a
+JPEG is read whole but decoded at 1/2, 1/4 or 1/8 of its size where that is more than the model looks at; w workers on a
+machine are w * e(w) cores; a row costs d seconds of the one process that writes rows, whatever the number of workers,
+and a part file f seconds. So n pictures take n * max(p / (w * e(w)), d + f / shard size). a, b and c are fitted by
+least squares of relative errors, none below 0; the largest error is in the table. e(w) beyond the cores measured is
+taken as the one of all cores here. What is not in it: reading from a slow disc or a store, other processors, several
+sockets. Every run is done `REPEATS` times in turn with the others, and its fastest time counts.
 
 `--quick` is for a first look: two sizes of picture, few of them, 20,000 rows; its result is stored apart, in `quick/`.
 """
@@ -45,16 +47,20 @@ from record import (
     run_quietly,
     script,
 )
+from scipy.optimize import nnls
 
 from beholder.batch.plan import shard_size
 from beholder.batch.workers import usable_cpus
+from beholder.imaging.fit import Fit
+from beholder.imaging.open import SPARE
 from beholder.scoring.table import DEFAULT
 
 SIDES = (512, 1024, 2048, 4096)
 """Of square JPEGs. From 512 on the model sees the same area, so only decoding grows."""
 FILES = 8
-FEW, MANY = 16, 128
+FEW, MANY = 16, 256
 """Pictures of the short and of the long run; halved for each doubling of the side after the first."""
+REPEATS = 3
 SHARDS = (500, 2000, 10_000)
 SHARD_ROWS = 50_000
 SLICES = 4
@@ -82,13 +88,22 @@ class Rate:
         return self.side**2 / 1e6
 
 
+def decoded(megapixels: float) -> float:
+    """Megapixels of a square JPEG that are decoded for the default view."""
+    side = round((megapixels * 1e6) ** 0.5)
+    smallest = SPARE * min(Fit().size(side, side))
+    return megapixels / max(s for s in (1, 2, 4, 8) if s == 1 or side // s >= smallest) ** 2
+
+
 @dataclass(frozen=True)
 class CostModel:
     """Seconds of a run, see the head of this file."""
 
     a_s: float
     b_s: float
-    """Per megapixel."""
+    """Per megapixel of the file."""
+    c_s: float
+    """Per megapixel decoded."""
     efficiency: dict[int, float]
     """e(w); 1 for one worker."""
     row_s: float
@@ -99,14 +114,14 @@ class CostModel:
     def picture_s(self, megapixels: float, workers: int) -> float:
         """Seconds per picture on one machine."""
         parallel = workers * self.efficiency.get(workers, self.efficiency[max(self.efficiency)])
-        return (self.a_s + self.b_s * megapixels) / parallel
+        return (self.a_s + self.b_s * megapixels + self.c_s * decoded(megapixels)) / parallel
 
     def seconds(self, n: int, megapixels: float, workers: int) -> float:
         """Of one machine for `n` pictures; the process that writes rows can be what limits it."""
         return n * max(self.picture_s(megapixels, workers), self.row_s + self.part_s / shard_size(n))
 
 
-def measure_rates(model: str, scratch: Path, sides: Sequence[int], few: int, many: int) -> list[Rate]:
+def measure_rates(model: str, scratch: Path, sides: Sequence[int], few: int, many: int, repeats: int) -> list[Rate]:
     """Every size of picture by every number of workers up to the cores of this machine."""
     rates = []
     for place, side in enumerate(sides):
@@ -114,10 +129,10 @@ def measure_rates(model: str, scratch: Path, sides: Sequence[int], few: int, man
         n = [max(FILES // 2, count >> max(0, place - 1)) for count in (few, many)]
         folders = [links(scratch / f"{side}-{i}-{count}", files, count) for i, count in enumerate(n)]
         for workers in sorted({1, usable_cpus()}):
-            seconds = []
-            for folder in folders:
-                line = ("score", str(folder), "-o", str(scratch / "scores.parquet"), "--overwrite", "--model", model)
-                seconds.append(run_quietly(beholder_command(*line, "--workers", str(workers))))
+            out = ("-o", str(scratch / "scores.parquet"), "--overwrite")
+            lines = [("score", str(folder), *out, "--model", model, "--workers", str(workers)) for folder in folders]
+            times = [[run_quietly(beholder_command(*line)) for line in lines] for _ in range(repeats)]
+            seconds = np.min(times, axis=0).tolist()
             rates.append(rate_of(workers, side, n, seconds))
     return rates
 
@@ -229,15 +244,15 @@ def holds(file: Path, n: int) -> bool:
 def fit(rates: Sequence[Rate], shards: dict[int, float]) -> CostModel:
     """The cost model of what was measured; no part of it is negative."""
     alone = [rate for rate in rates if rate.workers == 1]
-    x = np.array([[1.0, rate.megapixels] for rate in alone]) / np.array([[rate.seconds] for rate in alone])
-    a_s, b_s = np.linalg.lstsq(x, np.ones(len(alone)), rcond=None)[0].clip(0)
+    x = np.array([[1.0, rate.megapixels, decoded(rate.megapixels)] for rate in alone])
+    a_s, b_s, c_s = nnls(x / np.array([[rate.seconds] for rate in alone]), np.ones(len(alone)))[0].tolist()
     efficiency = {1: 1.0}
     for workers in sorted({rate.workers for rate in rates} - {1}):
         pairs = [(one.seconds, some.seconds) for one, some in zip(alone, _of(rates, workers), strict=True)]
         efficiency[workers] = float(np.exp(np.mean([np.log(one / (workers * some)) for one, some in pairs])))
     inverse = np.array([[1.0, 1 / size] for size in shards])
     row_s, part_s = np.linalg.lstsq(inverse, np.array(list(shards.values())), rcond=None)[0].clip(0)
-    model = CostModel(float(a_s), float(b_s), efficiency, float(row_s), float(part_s), 0.0)
+    model = CostModel(a_s, b_s, c_s, efficiency, float(row_s), float(part_s), 0.0)
     errors = [abs(model.picture_s(rate.megapixels, rate.workers) / rate.seconds - 1) for rate in rates]
     return CostModel(**{**asdict(model), "largest_error": max(errors)})
 
@@ -275,6 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES)
     parser.add_argument("--few", type=int, default=FEW)
     parser.add_argument("--many", type=int, default=MANY)
+    parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the long run, pictures never opened")
     parser.add_argument("--shard-rows", type=int, default=SHARD_ROWS, help="of the runs by shard size, likewise")
     parser.add_argument("--cores", type=int, default=16, help="of one machine that the costs are for")
@@ -285,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     if given.quick:
-        given.sides, given.few, given.many = given.sides[:2], min(given.few, 8), min(given.many, 40)
+        given.sides, given.few, given.many, given.repeats = given.sides[:2], min(given.few, 8), min(given.many, 40), 1
         given.rows, given.shard_rows = min(given.rows, 20_000), min(given.shard_rows, 5000)
         given.results /= QUICK
     facts = model_facts(given.model)
@@ -293,7 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         scratch = Path(name)
         busy = busy_share()
         print(f"rates of {len(given.sides)} sizes of picture ...", flush=True)
-        rates = measure_rates(given.model, scratch, given.sides, given.few, given.many)
+        rates = measure_rates(given.model, scratch, given.sides, given.few, given.many, given.repeats)
         print(f"{len(SHARDS)} runs of {given.shard_rows:,} rows that are never opened ...", flush=True)
         shards = measure_shards(scratch, given.shard_rows, SHARDS)
         print(f"{given.rows:,} rows: kill, resume, merge ...", flush=True)
@@ -320,7 +336,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             at_most("rows lost or doubled", 0 if long.is_whole and long.n_merged == long.n else 1, 0),
         ],
         notes=[
-            f"A core takes {model.a_s * 1000:.1f} ms + {model.b_s * 1000:.1f} ms per megapixel of JPEG; {cores} "
+            f"A core takes {model.a_s * 1000:.1f} ms + {model.b_s * 1000:.1f} ms per megapixel of JPEG + "
+            f"{model.c_s * 1000:.1f} ms per megapixel decoded of it; {cores} "
             f"workers are {cores * model.efficiency[max(model.efficiency)]:.2f} cores; largest error of the fit "
             f"{model.largest_error:.0%}.",
             f"Plan, part files and final file take {model.row_s * 1e6:.0f} µs per row and {model.part_s * 1000:.1f} ms "

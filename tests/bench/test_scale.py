@@ -31,16 +31,18 @@ def test_a_file_that_lacks_a_row_or_has_one_twice_is_not_whole(tmp_path: Path) -
 
 
 def test_the_fit_finds_the_costs_that_made_the_rates() -> None:
-    from scale import Rate, fit
+    from scale import Rate, decoded, fit
 
+    sides = {512: 512, 1024: 1024, 1536: 1536, 2048: 1024, 4096: 1024, 8192: 1024}  # decoded to twice what is looked at
+    assert [decoded(side**2 / 1e6) for side in sides] == pytest.approx([s**2 / 1e6 for s in sides.values()])
     rates = [
-        Rate(workers, side, (0.01 + 0.004 * side**2 / 1e6) / (1 if workers == 1 else 1.8))
-        for side in (512, 1024, 4096)
+        Rate(workers, side, (0.01 + 0.004 * side**2 / 1e6 + 0.02 * s**2 / 1e6) / (1 if workers == 1 else 1.8))
+        for side, s in sides.items()
         for workers in (1, 2)
     ]
     model = fit(rates, {500: 1e-5 + 0.02 / 500, 10_000: 1e-5 + 0.02 / 10_000})
     assert model.a_s == pytest.approx(0.01)
-    assert model.b_s == pytest.approx(0.004)
+    assert (model.b_s, model.c_s) == (pytest.approx(0.004), pytest.approx(0.02))
     assert model.efficiency[2] == pytest.approx(0.9)
     assert (model.row_s, model.part_s) == (pytest.approx(1e-5), pytest.approx(0.02))
     assert model.largest_error < 1e-6
@@ -58,7 +60,7 @@ def test_a_long_run_that_is_not_longer_is_no_rate() -> None:
 def test_hours_grow_with_pictures_until_the_process_that_writes_is_the_limit() -> None:
     from scale import CostModel
 
-    model = CostModel(0.01, 0.004, {1: 1.0, 2: 0.9}, 1e-5, 0.0, 0.0)
+    model = CostModel(0.01, 0.003, 0.004, {1: 1.0, 2: 0.9}, 1e-5, 0.0, 0.0)
     assert model.seconds(1_000_000, 0, 2) == pytest.approx(1e4 / 1.8)
-    assert model.seconds(1_000_000, 12, 2) == pytest.approx(58e3 / 1.8)
+    assert model.seconds(1_000_000, 12, 2) == pytest.approx(58e3 / 1.8)  # decoded at half its sides
     assert model.seconds(1_000_000, 0, 10_000) == pytest.approx(10)
