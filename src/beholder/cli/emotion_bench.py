@@ -87,7 +87,9 @@ def pairing(
         Path | None, typer.Option("-o", "--out", metavar="RUN", help="Folder of answers; a stopped run goes on.")
     ] = None,
     arm: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated. Default: all.")] = None,
-    seeds: Annotated[int, typer.Option(min=2, help="Draws of speakers, faces and samples per setting.")] = 10,
+    seeds: Annotated[
+        int, typer.Option(min=2, help="Draws of speakers, faces and samples per setting.")
+    ] = pairing_study.SEEDS,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: cores.")] = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="Does it run: seconds, stores and shows no number.")] = False,
 ) -> None:
@@ -96,7 +98,7 @@ def pairing(
     arms, people = _arms(arm, tuple(pairing_study.ARMS)), people_table(read_votes(votes_folder))
     if smoke:
         with TemporaryDirectory() as nowhere:
-            run, rhos, tried = Path(nowhere), (0.5,), 2
+            run, rho, tried = Path(nowhere), 0.5, 2
             for rule, some in _SMOKE_PAIRS.items():
                 pairing_study.run_pairing(
                     items,
@@ -104,13 +106,13 @@ def pairing(
                     run,
                     arms=some,
                     rules=(rule,),
-                    rhos=rhos,
+                    rhos=(rho,),
                     seeds=tried,
                     counts=_SMOKE_COUNTS,
                     settings=_SMOKE_SETTINGS,
                     on_done=console.print,
                 )
-            found = pairing_tables.results_of(run, tried, rhos=rhos)
+            found = pairing_tables.results_of(run, tried, [(rule, rho) for rule in _SMOKE_PAIRS])
             console.print(f"It runs: {len(found[0].rows)} rows, {len(found[1].rows)} endpoints, nothing stored")
         return
     out = _kept(out)

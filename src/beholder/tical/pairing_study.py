@@ -27,6 +27,9 @@ Codes = NDArray[np.int64]
 RHOS = (0.5, 0.3, 0.0)
 """Shares of conflict; the deciding one first."""
 RULES: tuple[Rule, ...] = ("others", "people")
+Setting = tuple[Rule, float]
+SETTINGS: tuple[Setting, ...] = tuple((rule, rho) for rule in RULES for rho in RHOS)
+SEEDS = 10
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def run_pairing(
     arms: Sequence[str],
     rules: Sequence[Rule] = RULES,
     rhos: Sequence[float] = RHOS,
-    seeds: int = 10,
+    seeds: int = SEEDS,
     workers: int = 1,
     counts: Mapping[str, int] = COUNTS,
     settings: Mapping[str, Any] | None = None,
@@ -112,6 +115,11 @@ def _one(
 def said_file(out: Path, arm: str, rule: Rule, rho: float, seed: int) -> Path:
     """Where the answers of one arm, setting and seed are."""
     return out / arm / f"{rule}-{rho:g}-{seed:02d}.npz"
+
+
+def is_complete(out: Path, setting: Setting, arms: Sequence[str], seeds: int = SEEDS) -> bool:
+    """Whether all `arms` have answered every seed of a setting."""
+    return all(said_file(out, arm, *setting, seed).exists() for arm in arms for seed in range(seeds))
 
 
 def read_said(file: Path) -> Said:

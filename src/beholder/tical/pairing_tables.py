@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from beholder.tical.endpoints import Interval
 from beholder.tical.pairing import Rule
-from beholder.tical.pairing_study import ARMS, REFERENCES, REGISTERED, RHOS, RULES, Said, read_said, said_file
+from beholder.tical.pairing_study import ARMS, REFERENCES, REGISTERED, SETTINGS, Said, Setting, read_said, said_file
 from beholder.tical.votes_tables import Result
 
 Array = NDArray[np.float64]
@@ -27,14 +27,14 @@ COLUMNS = ("fused", "fused, conflict", "pseudo labels", "heads", "C", "odd modal
 """Accuracies; the AUROC of 1 - C for conflict; the share of odd modalities that agree least with the others."""
 
 
-def results_of(run: Path, seeds: int, rules: Sequence[Rule] = RULES, rhos: Sequence[float] = RHOS) -> list[Result]:
+def results_of(run: Path, seeds: int, settings: Sequence[Setting] = SETTINGS) -> list[Result]:
     """Of the arms that have answers to every seed of a setting: their table, and the registered endpoints.
 
     Raises ValueError for fewer than two seeds.
     """
     if seeds < 2:
         raise ValueError(f"{seeds} seeds; an interval over seeds needs 2 or more")
-    found = {(rule, rho): _measured(run, rule, rho, seeds) for rule in rules for rho in rhos}
+    found = {(rule, rho): _measured(run, rule, rho, seeds) for rule, rho in settings}
     rows: list[list[str]] = []
     tests: list[list[str]] = []
     measured: dict[str, Any] = {}
