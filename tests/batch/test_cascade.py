@@ -167,7 +167,24 @@ def test_where_the_slow_model_fails_the_fast_score_stays_with_a_note(
     assert (row["status"], row["model"], row["picked"]) == ("ok", "tiny", "band")
     assert row["quality"] == row["fast_quality"] == fast_rows["quality"][7].as_py()
     assert row["note"] == "upscaled from 71x48; slow gave no score: unreadable, no such file"
-    assert done.n_slow == 39
+    assert (done.n_slow, done.n_slow_failed) == (39, 1)
+    assert "40 in the band, 0 in the audit, 1 not scored by slow" in str(done)
+
+
+def test_a_slow_model_that_fails_too_often_shows_in_the_exit_code(
+    run: Run, folder: Path, tiny: Path, slow: Path, tmp_path: Path
+) -> None:
+    def lose(progress: Progress) -> None:
+        if progress.n_total == progress.n_done == 40:
+            shutil.rmtree(pictures, ignore_errors=True)
+
+    pictures = tmp_path / "pictures"
+    shutil.copytree(folder, pictures, ignore=shutil.ignore_patterns("empty.jpg"))
+    done = run(pictures, cascade=Cascade(str(slow), (0, 100), 0.0), on_progress=lose)
+    assert (done.n_slow, done.n_slow_failed, done.summary.n_failed) == (0, 40, 0)
+    finished = ["score", str(pictures), "--model", str(tiny), "--cascade", str(slow), "-o", str(done.path), "--resume"]
+    assert main(finished) == 2
+    assert main([*finished, "--max-bad", "40"]) == 0
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
@@ -241,7 +258,7 @@ def test_a_band_that_is_none_is_named(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["2", "101%", "x%", "-1%", ""])
 def test_an_audit_that_is_none_is_named(text: str) -> None:
-    with pytest.raises(UserError, match=r"--audit .*shares from 0% to 100%"):
+    with pytest.raises(UserError, match=rf"--audit {text}: .*shares from 0% to 100%"):
         Cascade("x", audit=parse_audit(text))
 
 
