@@ -4,10 +4,13 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from conftest import RenderPicture
+from tar_files import jpeg, write_tar
 from tiny_model import write_tiny_checkpoint
 
 from beholder.batch.files import read_rows, write_rows
@@ -121,6 +124,25 @@ def test_links_lead_from_the_page_to_the_pictures_with_odd_names_escaped(tmp_pat
     places = Places(tmp_path / "pictures", tmp_path / "pages")
     assert places.url("summer 50%/a#b.jpg") == "../pictures/summer%2050%25/a%23b.jpg"
     assert places.url(path_text("caf\udce9.jpg")) == "../pictures/caf%E9.jpg"
+
+
+def test_pictures_in_archives_and_stores_have_thumbnails_and_no_links(
+    tmp_path: Path, card: Card, render_picture: RenderPicture
+) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="needs beholder[scale]")
+    (tmp_path / "pictures").mkdir()
+    write_tar(tmp_path / "pictures/x.tar", {"a/1.jpg": jpeg(render_picture(1, (64, 48)))})
+    address = f"memory://{uuid4().hex}/2.jpg"
+    fsspec.filesystem("memory").pipe(address, jpeg(render_picture(2, (64, 48))))
+    paths = ["x.tar::a/1.jpg", address]
+    write_rows(
+        [rows_table([Score(50.0 + i, path=path) for i, path in enumerate(paths)], card)], tmp_path / "scores.parquet"
+    )
+    made = write_report(tmp_path / "scores.parquet", tmp_path / "report.html", pictures=tmp_path / "pictures")
+    assert made.n_thumbnails == 2
+    page = (tmp_path / "report.html").read_text()
+    assert [folder["url"] for folder in data_of(page)["folders"]] == [None, None]
+    assert [Places(tmp_path / "pictures", tmp_path).url(path) for path in paths] == [None, None]
 
 
 def test_the_card_is_the_one_of_the_model_that_scored(holiday: Path, tmp_path: Path, card: Card) -> None:

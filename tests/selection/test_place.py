@@ -92,6 +92,14 @@ def test_a_missing_picture_stops_before_anything_is_made(rows: pa.Table) -> None
     assert not list(Path().glob("out*"))
 
 
+@pytest.mark.parametrize("path", ["s3://bucket/1.jpg", "photos/shard.tar::1.jpg"])
+def test_what_is_no_file_of_a_disk_is_neither_copied_nor_linked(rows: pa.Table, path: str) -> None:
+    more = pa.concat_tables([rows, scored_rows({"path": path})])
+    with pytest.raises(UserError, match=rf"1 of 5 pictures lie at an address or in a tar file.*{path}.*use --list"):
+        make(more, how="link")
+    assert not list(Path().glob("out*"))
+
+
 def test_two_pictures_for_one_name_are_refused(rows: pa.Table) -> None:
     twice = scored_rows({"path": "photos/a/1.jpg"}, {"path": "photos/b/../a/1.jpg"})
     with pytest.raises(UserError, match=r"two files would be called '1.jpg'|called 'a/1.jpg'"):
