@@ -158,6 +158,22 @@ def test_the_card_is_the_one_of_the_model_that_scored(holiday: Path, tmp_path: P
     assert "Knows nothing." in (tmp_path / "tiny.html").read_text()
 
 
+def test_a_page_about_a_cascade_names_both_models_with_their_cards(tmp_path: Path, card: Card) -> None:
+    other = write_tiny_checkpoint(tmp_path / "tiny")
+    slow = [Score(50.0, 40.0, path=f"slow{i}.jpg", width=9, height=9) for i in range(2)]
+    fast = [Score(60.0, 40.0, path="fast.jpg", width=9, height=9), Score(path="x.jpg", status="crashed", error="x")]
+    tables = [rows_table(slow, Card.read(other / "card.json")), rows_table(fast, card)]
+    write_rows(tables, tmp_path / "scores.parquet")
+    for model in (None, other):
+        write_report(tmp_path / "scores.parquet", tmp_path / "report.html", model=model)
+        page = (tmp_path / "report.html").read_text()
+        assert "By tiny and beholder-mini, from scores.parquet." in page
+        assert "<h3>tiny: 2 pictures</h3>" in page
+        assert "<h3>beholder-mini: 1 picture</h3>" in page
+        assert card.limits[0] in page
+        assert ("Knows nothing." in page) == (model is not None)
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
