@@ -192,6 +192,13 @@ def test_what_can_not_be_written_is_refused_with_what_to_try(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_score_that_is_no_number_is_none_on_the_page(tmp_path: Path, card: Card) -> None:
+    scores = [Score(value, 40.0, path=f"{i}.jpg") for i, value in enumerate((10.0, 20.0, 30.0, float("nan")))]
+    write_rows([rows_table(scores, card)], tmp_path / "scores.csv")  # as a table that people edited may have it
+    write_report(tmp_path / "scores.csv", tmp_path / "report.html")
+    assert data_of((tmp_path / "report.html").read_text())["rows"]["quality"] == [10, 20, 30, None]
+
+
 def test_the_summary_of_a_folder_counts_what_lies_in_it(holiday: Path) -> None:
     beach, hall = folders_of(read_rows(holiday / "scores.parquet"))
     assert (Path(beach.path).name, beach.n, beach.n_failed) == ("beach", 23, 3)

@@ -79,10 +79,11 @@ def test_rows_that_failed_or_have_no_value_are_never_chosen() -> None:
         {"path": "2.jpg", "quality": 7},
         {"path": "3.jpg", "status": "unreadable", "error": "x"},
         {"path": "4.jpg", "quality": 4, "aesthetics": 4, "width": 0},
+        {"path": "5.jpg", "quality": float("nan"), "aesthetics": 4},
     )
     chosen = choose(rows, Wanted(by="aesthetics / (quality - 4)"))
-    assert names(chosen) == "1"  # 1 / -1, no value, no score, 4 / 0
-    assert (chosen.n_rows, chosen.n_scored, chosen.n_matching) == (4, 3, 1)
+    assert names(chosen) == "1"  # 1 / -1, no value, no score, 4 / 0, nan of a table made by hand
+    assert (chosen.n_rows, chosen.n_scored, chosen.n_matching) == (5, 4, 1)
 
 
 @pytest.mark.parametrize(
