@@ -52,7 +52,7 @@ def place(
     that are not there, or not on a disk; then nothing is copied.
     """
     names = [path_from_text(text) for text in rows["path"].to_pylist()]
-    sources = [file_below(os.path.join(os.getcwd(), pictures), name) for name in names]
+    sources = [file_below(os.path.realpath(pictures), name) for name in names]
     _check_files(sources)
     below = [os.path.relpath(source, root) for source in sources]
     check_free(out)
@@ -94,8 +94,9 @@ def place(
 def common_root(paths: Sequence[str], pictures: Path) -> str:
     """The deepest folder, absolute, that all `paths` of a table lie below; relative ones start at `pictures`."""
     folders = {os.path.dirname(path_from_text(path)) for path in paths}
+    start = os.path.realpath(pictures)
     try:
-        return os.path.commonpath([os.path.abspath(os.path.join(pictures, folder)) for folder in folders])
+        return os.path.commonpath([os.path.abspath(os.path.join(start, folder)) for folder in folders])
     except ValueError:
         raise UserError(
             "the pictures of the table lie on several drives, so no folder has all of them below it. "
