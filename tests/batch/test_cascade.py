@@ -22,6 +22,7 @@ from beholder.batch.rows import SCHEMA
 from beholder.batch.summary import Progress
 from beholder.cli import main
 from beholder.errors import UserError
+from beholder.evaluate.bootstrap import bootstrap
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +167,24 @@ def test_where_the_slow_model_fails_the_fast_score_stays_with_a_note(
     assert (row["status"], row["model"], row["picked"]) == ("ok", "tiny", "band")
     assert row["quality"] == row["fast_quality"] == fast_rows["quality"][7].as_py()
     assert row["note"] == "upscaled from 71x48; slow gave no score: unreadable, no such file"
-    assert done.n_slow == 39
+    assert (done.n_slow, done.n_slow_failed) == (39, 1)
+    assert "40 in the band, 0 in the audit, 1 not scored by slow" in str(done)
+
+
+def test_a_slow_model_that_fails_too_often_shows_in_the_exit_code(
+    run: Run, folder: Path, tiny: Path, slow: Path, tmp_path: Path
+) -> None:
+    def lose(progress: Progress) -> None:
+        if progress.n_total == progress.n_done == 40:
+            shutil.rmtree(pictures, ignore_errors=True)
+
+    pictures = tmp_path / "pictures"
+    shutil.copytree(folder, pictures, ignore=shutil.ignore_patterns("empty.jpg"))
+    done = run(pictures, cascade=Cascade(str(slow), (0, 100), 0.0), on_progress=lose)
+    assert (done.n_slow, done.n_slow_failed, done.summary.n_failed) == (0, 40, 0)
+    finished = ["score", str(pictures), "--model", str(tiny), "--cascade", str(slow), "-o", str(done.path), "--resume"]
+    assert main(finished) == 2
+    assert main([*finished, "--max-bad", "40"]) == 0
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
@@ -240,7 +258,7 @@ def test_a_band_that_is_none_is_named(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["2", "101%", "x%", "-1%", ""])
 def test_an_audit_that_is_none_is_named(text: str) -> None:
-    with pytest.raises(UserError, match=r"--audit .*shares from 0% to 100%"):
+    with pytest.raises(UserError, match=rf"--audit {text}: .*shares from 0% to 100%"):
         Cascade("x", audit=parse_audit(text))
 
 
@@ -249,9 +267,27 @@ def test_agreement_needs_pictures_and_a_spread() -> None:
         return agreement("quality", *(pa.chunked_array([pa.array(v, pa.float32())]) for v in (first, second)))
 
     assert str(of([None, 1], [1, None])) == "quality: no picture that both scored"
-    assert str(of([1, 2], [2, 5])) == "quality: 2 pictures, too few to rank, 2.0 points apart, mean +2.0"
+    assert str(of([1, 2], [2, 5])) == (
+        "quality: 2 pictures, too few to rank, 2.0 points apart, mean +2.0, too few for intervals, which need 10"
+    )
     assert of([1, 1, 1], [1, 2, 3]).srcc is None  # type: ignore[attr-defined]
     assert of([1, 2, 2, 4], [1, 3, 2, 5]).srcc == pytest.approx(0.9487, abs=1e-4)  # type: ignore[attr-defined]
+
+
+def test_intervals_of_an_agreement_are_those_of_evaluate() -> None:
+    rng = np.random.default_rng(5)
+    first = rng.uniform(20, 80, 60).round()  # with ties
+    second = first + 4 + rng.normal(0, 15, 60)
+    found = agreement("quality", *(pa.chunked_array([pa.array(v, pa.float64())]) for v in (first, second)))
+    wanted = bootstrap(first, second, metrics=["srcc"])["srcc"]
+    assert (found.srcc, *(found.srcc_interval or ())) == pytest.approx((wanted.value, wanted.low, wanted.high))
+    gap = second - first
+    reach = 1.96 * gap.std() / 60**0.5
+    assert found.difference_interval == pytest.approx((gap.mean() - reach, gap.mean() + reach), abs=0.15 * reach)
+    low, high = found.srcc_interval or ()
+    assert f"SRCC {found.srcc:.2f} ({low:.2f} to {high:.2f}), " in str(found)
+    same = agreement("quality", *(pa.chunked_array([pa.array(v, pa.float64())]) for v in (first, np.ones(60))))
+    assert (same.srcc, same.srcc_interval, same.difference_interval is None) == (None, None, False)
 
 
 def test_the_command_says_who_scored_and_how_far_they_agree(

@@ -91,5 +91,5 @@ def test_a_file_that_is_no_table_of_scores_is_an_error(suffix: str, tmp_path: Pa
 
 def test_a_table_that_is_gone_is_a_users_error(tmp_path: Path) -> None:
     for suffix in SUFFIXES:
-        with pytest.raises(UserError, match=f"gone{suffix} is not a table of scores"):
+        with pytest.raises(UserError, match=f"there is no file .*gone{suffix}; the working folder is"):
             read_rows(tmp_path / f"gone{suffix}")

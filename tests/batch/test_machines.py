@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from beholder.batch.files import read_rows, write_rows
 from beholder.batch.machines import Slice, parse_slice, slice_of
 from beholder.batch.merge import merge
 from beholder.batch.plan import make_plan, parts_folder, write_plan
+from beholder.cli import main
 from beholder.errors import UserError
 from beholder.scoring.table import resolve
 
@@ -182,3 +184,42 @@ def test_processes_of_one_command_line_claim_their_shards_by_the_environment(
     assert [file.name for file in files] == ["1-of-2.parquet", "2-of-2.parquet"]
     assert merge(files, tmp_path / "all.parquet") == 1750
     assert_same_rows(read_rows(tmp_path / "all.parquet"), beholder.score(crowd, model=tiny, workers=2).table)
+
+
+def test_torchrun_starts_processes_that_share_a_folder(tiny: Path, photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs torch, which brings torchrun")
+    folder = tmp_path / "pictures"
+    shutil.copytree(photos, folder)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    score = [sys.executable, "-m", "beholder", "score", str(folder), "--model", str(tiny), "--workers", "1"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
+    run = subprocess.run(
+        [*torchrun, *score, "--shard", "env", "--max-bad", "100%", "-o", str(tmp_path / "{shard}.parquet")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    files = sorted(tmp_path.glob("*.parquet"))
+    assert [file.name for file in files] == ["1-of-2.parquet", "2-of-2.parquet"]
+    assert [len(read_rows(file)) for file in files] == [6, 7]
+    merge(files, tmp_path / "all.parquet")
+    assert_same_rows(read_rows(tmp_path / "all.parquet"), beholder.score(folder, model=tiny, workers=1).table)
+
+
+def test_tasks_of_a_slurm_array_share_a_folder(
+    tiny: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "{shard}.csv"
+    for name, value in {"MIN": "1", "MAX": "3", "COUNT": "3"}.items():
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+    monkeypatch.setenv("SLURM_PROCID", "0")  # of the batch step, where the command runs without srun
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    command = ["score", str(photos), "--model", str(tiny), "--workers", "1", "--shard", "env", "--resume"]
+    for task in (3, 1, 2):
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", str(task))
+        assert main([*command, "-o", str(out)]) == 0
+    files = [tmp_path / f"{i}-of-3.csv" for i in (1, 2, 3)]
+    assert merge(files, tmp_path / "all.parquet") == 12
+    assert_same_rows(read_rows(tmp_path / "all.parquet"), beholder.score(photos, model=tiny, workers=1).table)

@@ -81,6 +81,17 @@ def test_a_mistake_ends_as_one_line(
     assert sorted(Path().rglob("*")) == before
 
 
+@pytest.mark.parametrize("options", [["--copy", "photos"], ["--list", "scores.parquet"], ["--list", "no/list.csv"]])
+def test_an_output_that_can_not_be_is_told_before_pictures_are_compared(
+    scores: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("pictures were compared for nothing")
+
+    monkeypatch.setattr("beholder.selection.choose.group_alike", fail)
+    assert main(["select", str(scores), "--unique", *options]) == 1
+
+
 def test_a_copy_that_is_killed_goes_on_with_the_same_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()

@@ -4,8 +4,10 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
+from typing import ClassVar
 from uuid import uuid4
 
 import pytest
@@ -19,6 +21,7 @@ from beholder.imaging.open import open_image
 from beholder.imaging.status import ImageError
 
 fsspec = pytest.importorskip("fsspec", reason="needs beholder[scale]")
+from fsspec.implementations.memory import MemoryFileSystem  # noqa: E402
 
 
 @pytest.fixture
@@ -86,6 +89,28 @@ def test_only_named_schemes_are_fetched(address: str) -> None:
             find_images([address])
     with pytest.raises(ImageError):
         open_image(address)
+
+
+@pytest.mark.parametrize("scheme", ["gs", "gcs", "s3", "az", "abfs"])
+def test_a_store_is_reached_through_the_file_system_of_its_scheme(
+    scheme: str, render_picture: RenderPicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file system of each is its library's affair; here another stands in, and must get its names and no others."""
+
+    class Store(MemoryFileSystem):
+        protocol = scheme
+        store: ClassVar[dict[str, object]] = {}
+        pseudo_dirs: ClassVar[list[str]] = [""]
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return "/" + path.removeprefix(f"{scheme}://").strip("/")
+
+    monkeypatch.setitem(import_module("fsspec.registry")._registry, scheme, Store)
+    Store().pipe("bucket/sub/a.jpg", jpeg(render_picture(1, (80, 60))))
+    for where in (f"{scheme}://bucket", f"{scheme}://bucket/*/*.jpg", f"{scheme}://bucket/sub/a.jpg"):
+        assert find_images([where]) == [f"{scheme}://bucket/sub/a.jpg"]
+    assert open_image(f"{scheme}://bucket/sub/a.jpg").width == 80
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,13 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from conftest import RenderPicture
+from tar_files import jpeg, write_tar
 from tiny_model import write_tiny_checkpoint
 
 from beholder.batch.files import read_rows, write_rows
@@ -123,6 +126,25 @@ def test_links_lead_from_the_page_to_the_pictures_with_odd_names_escaped(tmp_pat
     assert places.url(path_text("caf\udce9.jpg")) == "../pictures/caf%E9.jpg"
 
 
+def test_pictures_in_archives_and_stores_have_thumbnails_and_no_links(
+    tmp_path: Path, card: Card, render_picture: RenderPicture
+) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="needs beholder[scale]")
+    (tmp_path / "pictures").mkdir()
+    write_tar(tmp_path / "pictures/x.tar", {"a/1.jpg": jpeg(render_picture(1, (64, 48)))})
+    address = f"memory://{uuid4().hex}/2.jpg"
+    fsspec.filesystem("memory").pipe(address, jpeg(render_picture(2, (64, 48))))
+    paths = ["x.tar::a/1.jpg", address]
+    write_rows(
+        [rows_table([Score(50.0 + i, path=path) for i, path in enumerate(paths)], card)], tmp_path / "scores.parquet"
+    )
+    made = write_report(tmp_path / "scores.parquet", tmp_path / "report.html", pictures=tmp_path / "pictures")
+    assert made.n_thumbnails == 2
+    page = (tmp_path / "report.html").read_text()
+    assert [folder["url"] for folder in data_of(page)["folders"]] == [None, None]
+    assert [Places(tmp_path / "pictures", tmp_path).url(path) for path in paths] == [None, None]
+
+
 def test_the_card_is_the_one_of_the_model_that_scored(holiday: Path, tmp_path: Path, card: Card) -> None:
     assert card.limits[0] in page_of(holiday, tmp_path)
     other = write_tiny_checkpoint(tmp_path / "tiny")
@@ -134,6 +156,22 @@ def test_the_card_is_the_one_of_the_model_that_scored(holiday: Path, tmp_path: P
     assert "card of this model was not found" in (tmp_path / "tiny.html").read_text()
     write_report(tmp_path / "tiny.parquet", tmp_path / "tiny.html", model=other)
     assert "Knows nothing." in (tmp_path / "tiny.html").read_text()
+
+
+def test_a_page_about_a_cascade_names_both_models_with_their_cards(tmp_path: Path, card: Card) -> None:
+    other = write_tiny_checkpoint(tmp_path / "tiny")
+    slow = [Score(50.0, 40.0, path=f"slow{i}.jpg", width=9, height=9) for i in range(2)]
+    fast = [Score(60.0, 40.0, path="fast.jpg", width=9, height=9), Score(path="x.jpg", status="crashed", error="x")]
+    tables = [rows_table(slow, Card.read(other / "card.json")), rows_table(fast, card)]
+    write_rows(tables, tmp_path / "scores.parquet")
+    for model in (None, other):
+        write_report(tmp_path / "scores.parquet", tmp_path / "report.html", model=model)
+        page = (tmp_path / "report.html").read_text()
+        assert "By tiny and beholder-mini, from scores.parquet." in page
+        assert "<h3>tiny: 2 pictures</h3>" in page
+        assert "<h3>beholder-mini: 1 picture</h3>" in page
+        assert card.limits[0] in page
+        assert ("Knows nothing." in page) == (model is not None)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +190,13 @@ def test_what_can_not_be_written_is_refused_with_what_to_try(
     with pytest.raises(UserError, match=reason):
         write_report(holiday / "scores.parquet", tmp_path / str(arguments.pop("out")), **arguments)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_score_that_is_no_number_is_none_on_the_page(tmp_path: Path, card: Card) -> None:
+    scores = [Score(value, 40.0, path=f"{i}.jpg") for i, value in enumerate((10.0, 20.0, 30.0, float("nan")))]
+    write_rows([rows_table(scores, card)], tmp_path / "scores.csv")  # as a table that people edited may have it
+    write_report(tmp_path / "scores.csv", tmp_path / "report.html")
+    assert data_of((tmp_path / "report.html").read_text())["rows"]["quality"] == [10, 20, 30, None]
 
 
 def test_the_summary_of_a_folder_counts_what_lies_in_it(holiday: Path) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 import pytest
 from conftest import RenderPicture
 from PIL import ImageFilter
 from scored_rows import scored_rows
+from tar_files import jpeg, write_tar
 
 from beholder.errors import UserError
 from beholder.selection.choose import Selection, Wanted, choose
@@ -77,10 +79,11 @@ def test_rows_that_failed_or_have_no_value_are_never_chosen() -> None:
         {"path": "2.jpg", "quality": 7},
         {"path": "3.jpg", "status": "unreadable", "error": "x"},
         {"path": "4.jpg", "quality": 4, "aesthetics": 4, "width": 0},
+        {"path": "5.jpg", "quality": float("nan"), "aesthetics": 4},
     )
     chosen = choose(rows, Wanted(by="aesthetics / (quality - 4)"))
-    assert names(chosen) == "1"  # 1 / -1, no value, no score, 4 / 0
-    assert (chosen.n_rows, chosen.n_scored, chosen.n_matching) == (4, 3, 1)
+    assert names(chosen) == "1"  # 1 / -1, no value, no score, 4 / 0, nan of a table made by hand
+    assert (chosen.n_rows, chosen.n_scored, chosen.n_matching) == (5, 4, 1)
 
 
 @pytest.mark.parametrize(
@@ -130,3 +133,18 @@ def test_the_best_of_each_group_of_near_duplicates_is_kept(tmp_path: Path, rende
     assert names(choose(rows, Wanted(unique=1.0), tmp_path)).count("flat") == 1
     assert "c" in names(choose(rows, Wanted(unique=1.0), tmp_path))
     assert names(choose(rows, Wanted(unique=0.2, top="25%"), tmp_path)) == "b5"  # a quarter of the 8 that are left
+
+
+def test_near_duplicates_are_found_in_archives_and_stores(tmp_path: Path, render_picture: RenderPicture) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="needs beholder[scale]")
+    scenes = [jpeg(render_picture(seed, (240, 180))) for seed in range(3)]
+    write_tar(tmp_path / "x.tar", {"a/0.jpg": scenes[0], "a/1.jpg": scenes[1]})
+    (tmp_path / "2.jpg").write_bytes(scenes[2])
+    store = f"memory://{uuid4().hex}"
+    for i, scene in enumerate(scenes):
+        fsspec.filesystem("memory").pipe(f"{store}/{i}.jpg", scene)
+    paths = [f"{store}/2.jpg", f"{store}/1.jpg", f"{store}/0.jpg", "2.jpg", "x.tar::a/1.jpg", "x.tar::a/0.jpg"]
+    rows = scored_rows(*({"path": path, "quality": 50 - i} for i, path in enumerate(paths)))
+    chosen = choose(rows, Wanted(unique=0.2), tmp_path)
+    assert chosen.not_compared == {}
+    assert chosen.rows["path"].to_pylist() == paths[:3]

@@ -47,3 +47,6 @@ def test_a_list_is_never_half_and_never_replaces_anything(tmp_path: Path) -> Non
         assert (tmp_path / name).read_text() == "mine"
     with pytest.raises(UserError, match=r"its ending is .xlsx, allowed are .txt, .parquet"):
         write_list(ROWS, tmp_path / "list.xlsx")
+    for name in ("no/list.txt", "no/list.csv"):
+        with pytest.raises(UserError, match="no does not exist"):
+            write_list(ROWS, tmp_path / name)

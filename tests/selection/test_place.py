@@ -65,6 +65,22 @@ def test_links_lead_to_the_originals_from_anywhere(rows: pa.Table) -> None:
         assert link.samefile(name)
 
 
+def test_links_do_not_lead_through_the_folder_where_the_command_ran(
+    rows: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("here").mkdir()
+    monkeypatch.chdir("here")
+    up = Path("..")
+    place(rows, Path("../out"), "link", pictures=up, root=common_root(rows["path"].to_pylist(), up), asked=ASKED)
+    monkeypatch.chdir(tmp_path)
+    Path("here").rmdir()
+    assert Path("out/a/1.jpg").samefile("photos/a/1.jpg")
+    Path("through").symlink_to("photos/a", target_is_directory=True)
+    root = common_root(["1.jpg"], Path("through"))
+    place(scored_rows({"path": "1.jpg"}), Path("more"), "link", pictures=Path("through"), root=root, asked=ASKED)
+    assert Path("more/1.jpg").samefile("photos/a/1.jpg")
+
+
 def test_the_place_of_a_picture_does_not_depend_on_what_else_is_chosen(rows: pa.Table) -> None:
     place(rows.slice(1, 1), Path("out"), "copy", pictures=Path(), root=common_root(NAMES[:3], Path()), asked=ASKED)
     assert Path("out/a/deep/2.jpg").is_file()
@@ -89,6 +105,14 @@ def test_a_missing_picture_stops_before_anything_is_made(rows: pa.Table) -> None
         make(rows)
     with pytest.raises(UserError, match="1 of 1 pictures are not there"):
         make(scored_rows({"path": "photos/a\0.jpg"}))
+    assert not list(Path().glob("out*"))
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/1.jpg", "photos/shard.tar::1.jpg"])
+def test_what_is_no_file_of_a_disk_is_neither_copied_nor_linked(rows: pa.Table, path: str) -> None:
+    more = pa.concat_tables([rows, scored_rows({"path": path})])
+    with pytest.raises(UserError, match=rf"1 of 5 pictures lie at an address or in a tar file.*{path}.*use --list"):
+        make(more, how="link")
     assert not list(Path().glob("out*"))
 
 

@@ -100,6 +100,16 @@ def test_metrics_count_pictures_requests_and_batches(client: httpx.Client, photo
     assert metric(client, "beholder_queue_limit") == 8
 
 
+def test_made_up_methods_and_paths_do_not_become_counters(client: httpx.Client) -> None:
+    for made_up in ("FROB", "N1CE"):
+        assert client.request(made_up, f"/{made_up}").status_code in (404, 405)
+        assert client.request(made_up, "/v1/score").status_code == 405
+    text = client.get("/metrics").text
+    assert 'method="other"' in text
+    assert "FROB" not in text
+    assert "N1CE" not in text
+
+
 def test_a_request_that_is_too_large_is_refused_announced_or_not(client: httpx.Client) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="pictures"; filename="a.jpg"\r\n\r\n'
     body = head + bytes(600_000) + b"\r\n--x--\r\n"

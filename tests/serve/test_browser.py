@@ -93,6 +93,21 @@ def test_the_csv_holds_what_is_seen(page: Page, photos: list[Path], tmp_path: Pa
     )
 
 
+def test_a_name_that_is_a_formula_is_text_in_the_csv(page: Page, photos: list[Path], tmp_path: Path) -> None:
+    names = ["=HYPERLINK(1).jpg", "+1.jpg", "-2+3.jpg", "@sum.jpg", "\t=1.jpg", "a=b.jpg", "'quoted'.jpg"]
+    for name in names:
+        (tmp_path / name).write_bytes(photos[0].read_bytes())
+    choose(page, *(tmp_path / name for name in names))
+    expect(page.get_by_role("status")).to_have_text(f"{len(names)} scored.")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    download.value.save_as(tmp_path / "scores.csv")
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        rows = {row["name"] for row in csv.DictReader(file)}
+    assert rows == {f"'{name}" for name in names[:5]} | set(names[5:])
+    assert page.locator(".card h3").all_text_contents() == names
+
+
 def test_the_keyboard_reaches_everything(page: Page, photos: list[Path]) -> None:
     choose(page, *photos[:1])
     expect(page.get_by_role("status")).to_have_text("1 scored.")

@@ -55,7 +55,7 @@ class Cascade:
         if not 0 <= low <= high <= 100:
             raise UserError(f"--band {low:g}-{high:g}: allowed are two scores from 0 to 100, the lower first, as 40-60")
         if not 0 <= self.audit <= 1:
-            raise UserError(f"--audit {self.audit:.6g}: allowed are shares from 0% to 100%, such as 2%")
+            raise UserError(f"--audit {100 * self.audit:.6g}%: allowed are shares from 0% to 100%, such as 2%")
 
 
 def parse_band(text: str) -> tuple[float, float]:
@@ -100,6 +100,8 @@ class CascadeRun:
     """Rows of the audit, some of which may be in the band."""
     n_slow: int
     """Rows that hold the slow model's score."""
+    n_slow_failed: int
+    """Rows that it was to score and has no score of."""
     agreements: tuple[Agreement, ...]
     """Of both on the audit, per task, the fast model being the first. The audit is drawn from all scored pictures."""
 
@@ -110,9 +112,10 @@ class CascadeRun:
 
     def __str__(self) -> str:
         rest = self.summary.counts.get("ok", 0) - self.n_slow
+        failed = f", {self.n_slow_failed:,} not scored by {self.slow.name}" if self.n_slow_failed else ""
         lines = [
             f"scores of {self.slow.name}: {self.n_slow:,}, of {self.fast.name}: {rest:,} | "
-            f"{self.n_band:,} in the band, {self.n_audit:,} in the audit"
+            f"{self.n_band:,} in the band, {self.n_audit:,} in the audit{failed}"
         ]
         if self.n_audit:
             lines += [f"audit of {self.fast.name} by {self.slow.name}, {one}" for one in self.agreements]
@@ -254,6 +257,7 @@ def run_of(out: Path, summary: Summary, slow_summary: Summary | None, fast: Card
         pc.equal(rows["weights_sha256"], slow.weights_sha256), pc.equal(rows["preprocess"], slow.preprocess)
     )
     audited = rows.filter(pc.and_(in_audit, by_slow))
+    n_slow = pc.sum(by_slow).as_py() or 0
     return CascadeRun(
         path=out,
         summary=summary,
@@ -262,7 +266,8 @@ def run_of(out: Path, summary: Summary, slow_summary: Summary | None, fast: Card
         slow=slow,
         n_band=pc.sum(pc.match_substring(picked, "band")).as_py() or 0,
         n_audit=pc.sum(in_audit).as_py() or 0,
-        n_slow=pc.sum(by_slow).as_py() or 0,
+        n_slow=n_slow,
+        n_slow_failed=len(rows) - rows["picked"].null_count - n_slow,
         agreements=tuple(
             agreement(task, audited[f"fast_{task}"], audited[task]) for task in TASKS if _has(rows, f"fast_{task}")
         ),

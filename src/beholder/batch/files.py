@@ -48,6 +48,8 @@ def read_rows(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
     read = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}[path.suffix.lower()]
     try:
         return read(path, schema).select(schema.names).cast(schema)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}; the working folder is {Path.cwd()}") from error
     except (pa.ArrowException, OSError, KeyError, json.JSONDecodeError) as error:
         raise UserError(
             f"{path} is not a table of scores: {error}. Expected the columns {', '.join(schema.names)}, "

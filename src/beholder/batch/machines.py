@@ -57,6 +57,20 @@ def out_of_slice(out: Path, which: Slice) -> Path:
     return out.with_name(out.name.replace(PLACE, f"{which.number:0{width}d}-of-{which.of}"))
 
 
+def missing_slices(files: Sequence[Path]) -> list[int]:
+    """Numbers of slices that no file has, by names that `out_of_slice` gave; none where names do not tell.
+
+    >>> missing_slices([Path("a-1-of-4.csv"), Path("a-3-of-4.csv")]), missing_slices([Path("1.csv")])
+    ([2, 4], [])
+    """
+    found = [re.search(r"(\d+)-of-(\d+)", file.name, re.ASCII) for file in files]
+    slices = {(int(match[1]), int(match[2])) for match in found if match}
+    sizes = {of for _, of in slices}
+    if None in found or len(sizes) != 1:
+        return []
+    return sorted(set(range(1, sizes.pop() + 1)) - {number for number, _ in slices})
+
+
 def _slice_of_environment(environment: Mapping[str, str]) -> Slice:
     """Slice of a process that torchrun, srun or a Slurm array started; in an array of launchers, a slice of a slice."""
     array, n_tasks = _place_in_array(environment)

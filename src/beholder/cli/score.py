@@ -213,7 +213,8 @@ def _score_cascade(
     if run.slow_summary is not None:
         typer.secho(str(run.slow_summary), bold=True, err=True)
     print(run, file=sys.stderr)
-    return TOO_MANY_FAILED if run.summary.n_failed > allowed(run.summary.n_total) else 0
+    slow_bad = run.n_slow_failed > allowed(run.n_slow + run.n_slow_failed)
+    return TOO_MANY_FAILED if slow_bad or run.summary.n_failed > allowed(run.summary.n_total) else 0
 
 
 def parse_max_bad(text: str) -> Callable[[int], float]:

@@ -15,8 +15,8 @@ from beholder.cli.without_pandas import without_pandas
 from beholder.errors import UserError
 from beholder.selection.alike import NEAR_DUPLICATE
 from beholder.selection.choose import Selection, Wanted, choose
-from beholder.selection.listing import print_paths, write_list
-from beholder.selection.place import common_root, place
+from beholder.selection.listing import check_list, print_paths, write_list
+from beholder.selection.place import check_free, common_root, place
 
 _SHOWN_REASONS = 5
 
@@ -79,6 +79,10 @@ def select(
         raise UserError("--null says nothing here; it goes with paths on stdout")
     wanted = Wanted(where, top, by, balance, _threshold(unique, agreement))
     out, n_before = (link if copy is None else copy), 0
+    if out is not None:  # now, and not when near-duplicates have been looked for
+        check_free(out)
+    elif list_ is not None and not to_stdout:
+        check_list(list_)
     with without_pandas():
         rows = read_rows(scores)
         chosen = choose(rows, wanted, pictures)

@@ -58,11 +58,12 @@ def find_leaks(manifest: Manifest, threshold: float = SAME_SCENE, workers: int =
 
 
 def find_twins(
-    paths: Sequence[Path], small_NHWC: Thumbnails, failed: Mapping[int, str], threshold: float = SAME_SCENE
+    paths: Sequence[Path | None], small_NHWC: Thumbnails, failed: Mapping[int, str], threshold: float = SAME_SCENE
 ) -> list[Twin]:
     """Same files, and shots of one scene that are not, among the pictures whose row is not in `failed`.
 
-    `small_NHWC` and `failed` as `scenes.thumbnails` gives them.
+    `small_NHWC` and `failed` as `scenes.thumbnails` gives them. A picture without a path is no file of a disk, so only
+    its look is compared.
     """
     twins = _same_files([path if row not in failed else None for row, path in enumerate(paths)])
     known = {(twin.first, twin.second) for twin in twins}

@@ -33,6 +33,20 @@ def is_address(path: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path) is not None
 
 
+def is_elsewhere(path: str) -> bool:
+    """Whether a path leads to an address or into a tar file, so that no file of a disk has its name."""
+    return is_address(path) or (split_member(path) is not None and not os.path.lexists(path))
+
+
+def file_below(folder: str | os.PathLike[str], path: str) -> str:
+    """What to open for a path of a table whose relative paths start at `folder`; an address is never relative.
+
+    >>> file_below("photos", "a/1.jpg"), file_below("photos", "s3://bucket/1.jpg")
+    ('photos/a/1.jpg', 's3://bucket/1.jpg')
+    """
+    return path if is_address(path) else os.path.join(folder, path)
+
+
 def open_elsewhere(path: str) -> BinaryIO | None:
     """The bytes of a picture that is no local file; None for one that is, there or not.
 

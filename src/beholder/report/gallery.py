@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from beholder.batch.rows import path_from_text
+from beholder.imaging.sources import file_below, is_elsewhere
 from beholder.report.numbers import scores_of
 from beholder.report.thumbnails import SIZES, largest_that_fits, thumbnails
 from beholder.task import TASKS, Task
@@ -36,10 +38,13 @@ class Places:
 
     def file(self, path: str) -> str:
         """The file to open for a path as the table has it."""
-        return os.path.join(self.root, path_from_text(path))
+        return file_below(self.root, path_from_text(path))
 
     def url(self, path: str) -> str | None:
-        """A relative address of a picture or folder for the page; None where there is none, as on another drive."""
+        """A relative address of a picture or folder for the page; None where there is none: on another drive, in a tar
+        file, and at an address, which the page may not load."""
+        if is_elsewhere(self.file(path)):
+            return None
         try:
             relative = os.path.relpath(self.file(path), self.page)
         except ValueError:
@@ -121,4 +126,4 @@ def _ends_first(order: Sequence[int]) -> list[int]:
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
+    return None if value is None or not math.isfinite(value) else round(value, digits)  # JSON has no NaN

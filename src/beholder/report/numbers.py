@@ -43,6 +43,27 @@ class Folder:
     """Only of tasks with a score in this folder."""
 
 
+@dataclass(frozen=True)
+class Maker:
+    """A model whose rows are in the table. A cascade has two, any other run one."""
+
+    name: str
+    sha256: str
+    preprocess: str
+    n_scored: int
+
+
+def makers_of(rows: pa.Table) -> list[Maker]:
+    """Models that rows are by, in order of their first; those without a scored row only where there is no other."""
+    columns = (rows[name].to_pylist() for name in ("model", "weights_sha256", "preprocess", "status"))
+    n_scored: dict[tuple[str, str, str], int] = {}
+    for name, sha256, preprocess, status in zip(*columns, strict=True):
+        who = (name, sha256, preprocess)
+        n_scored[who] = n_scored.get(who, 0) + (status == "ok")
+    makers = [Maker(*who, n) for who, n in n_scored.items()]
+    return [maker for maker in makers if maker.n_scored] or makers
+
+
 def spread_of(scores: NDArray[np.floating]) -> Spread | None:
     """The spread of scores from 0 to 100, NaN where there is none; None if there are none at all."""
     values = scores[~np.isnan(scores)]

@@ -26,10 +26,11 @@ function pathOf(row) {
   return folder === "" || folder.endsWith("/") ? folder + nameOf(row) : `${folder}/${nameOf(row)}`;
 }
 
-/** Address of the picture itself, relative to this page. A name with the mark ␛ is no plain text, so it has none. */
+/** Address of the picture itself, relative to this page. What lies in a tar file has none, nor what has the mark ␛ in
+    its name, which is no plain text. */
 function originalOf(row) {
   const { path, url } = folders[rows.folder[row]];
-  return url === null || `${path}${nameOf(row)}`.includes("␛") ? null : `${url}/${encodeURIComponent(nameOf(row))}`;
+  return url === null || `${path}${nameOf(row)}`.match(/␛|\.tar::/i) ? null : `${url}/${encodeURIComponent(nameOf(row))}`;
 }
 
 /* Sort and filter. */

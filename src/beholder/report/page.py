@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -19,7 +20,7 @@ from beholder.errors import UserError
 from beholder.look import base_css, levels_js, read
 from beholder.report import sections
 from beholder.report.gallery import OnThumbnail, Places, rows_that_fit, tasks_in, thumbnail_lines
-from beholder.report.numbers import folders_of, scores_of, spread_of
+from beholder.report.numbers import Maker, folders_of, makers_of, scores_of, spread_of
 from beholder.report.thumbnails import LARGE, thumbnails
 from beholder.scoring.card import Card
 from beholder.scoring.table import resolve
@@ -78,7 +79,7 @@ def write_report(
     scored, failed = rows.filter(is_ok), rows.filter(pc.invert(is_ok))
     max_bytes = int(1e6 * max_mb)
 
-    fixed = _fixed_parts(rows, scored, failed, scores, title, _card(rows, model), places)
+    fixed = _fixed_parts(rows, scored, failed, scores, title, model, places)
     empty = _page(fixed, "{}", [])
     shown, data = rows_that_fit(scored, places, int(_ROWS_SHARE * max_bytes)) if len(scored) else (scored, "{}")
     n_left = max_bytes - len(empty) - len(data) - len(shown) - 1000
@@ -109,7 +110,7 @@ def _fixed_parts(
     failed: pa.Table,
     scores: Path,
     title: str | None,
-    card: Card | None,
+    model: str | Path | None,
     places: Places,
 ) -> dict[str, str]:
     """Everything but the gallery, as HTML by placeholder."""
@@ -121,17 +122,17 @@ def _fixed_parts(
     folders = folders_of(rows)
     root = _common_root([folder.path for folder in folders])
     name = title or os.path.basename(os.path.abspath(places.file(root))) or scores.stem
-    first = {column: rows[column][0].as_py() for column in ("model", "weights_sha256", "preprocess")}
+    makers = makers_of(rows)
     return {
         "title": escape(printable(name)),
-        "lede": _lede(len(rows), len(failed), first["model"], scores),
+        "lede": _lede(len(rows), len(failed), makers, scores),
         "histograms": sections.histograms(spreads),
         "extremes": sections.extremes_section(lists, images, places),
         "folder_heads": sections.folder_heads(tasks),
         "folder_rows": sections.folder_rows(folders, tasks, root),
         "failures": sections.failures_section(failed, scores.name),
         "n_failed": f"{len(failed):,}",
-        "card": sections.card_section(card, first["model"], first["weights_sha256"], first["preprocess"]),
+        "card": sections.models_section(list(zip(makers, _cards(makers, model), strict=True))),
         "gallery_note": "",
         "shape": " ".join(
             word
@@ -164,22 +165,24 @@ def digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def _card(rows: pa.Table, model: str | Path | None) -> Card | None:
-    """The card of the model that made these rows; None if it is not at hand."""
-    name, sha256 = rows["model"][0].as_py(), rows["weights_sha256"][0].as_py()
-    if model is not None:
-        card = resolve(model).card()
-        if card.weights_sha256 != sha256:
-            raise UserError(
-                f"--model {model}: its weights are {card.weights_sha256[:12]}, the rows are by {name} with weights "
-                f"{sha256[:12]}. Give the model that scored them, or leave --model out"
-            )
-        return card
+def _cards(makers: Sequence[Maker], model: str | Path | None) -> list[Card | None]:
+    """The card of each model; None where it is not at hand. `model` is found by its weights, others by their name."""
+    given = None if model is None else resolve(model).card()
+    if given is not None and given.weights_sha256 not in {maker.sha256 for maker in makers}:
+        by = " and by ".join(f"{maker.name} with weights {maker.sha256[:12]}" for maker in makers)
+        raise UserError(
+            f"--model {model}: its weights are {given.weights_sha256[:12]}, the rows are by {by}. Give the model that "
+            "scored them, or leave --model out"
+        )
+    return [given if given and given.weights_sha256 == maker.sha256 else _card_of(maker) for maker in makers]
+
+
+def _card_of(maker: Maker) -> Card | None:
     try:
-        card = resolve(name).card()
+        card = resolve(maker.name).card()
     except UserError:
         return None
-    return card if card.weights_sha256 == sha256 else None
+    return card if card.weights_sha256 == maker.sha256 else None
 
 
 def _common_root(folders: list[str]) -> str:
@@ -190,10 +193,11 @@ def _common_root(folders: list[str]) -> str:
         return ""
 
 
-def _lede(n_rows: int, n_failed: int, model: str, scores: Path) -> str:
+def _lede(n_rows: int, n_failed: int, makers: Sequence[Maker], scores: Path) -> str:
     noun = "picture" if n_rows == 1 else "pictures"
     failed = f', <a class="fault" href="#failures">{n_failed:,} not scored</a>' if n_failed else ", all scored"
-    return f"{n_rows:,} {noun}{failed}. By {escape(model)}, from {escape(scores.name)}."
+    models = " and ".join(dict.fromkeys(escape(maker.name) for maker in makers))
+    return f"{n_rows:,} {noun}{failed}. By {models}, from {escape(scores.name)}."
 
 
 def _gallery_note(n_gallery: int, n_scored: int, n_thumbnails: int) -> str:

@@ -13,7 +13,7 @@ from beholder.batch.report import printable
 from beholder.batch.sort import sorted_rows
 from beholder.report.figures import histogram, interval, strip
 from beholder.report.gallery import Places, tasks_in
-from beholder.report.numbers import Folder, Spread
+from beholder.report.numbers import Folder, Maker, Spread
 from beholder.scoring.card import Card
 from beholder.task import TASKS, Task
 
@@ -119,10 +119,25 @@ def failures_section(failed: pa.Table, scores_name: str) -> str:
     )
 
 
-def card_section(card: Card | None, name: str, sha256: str, preprocess: str) -> str:
+def models_section(made: Sequence[tuple[Maker, Card | None]]) -> str:
+    """The card of each model, and where there are several, how many pictures each decided."""
+    if len(made) == 1:
+        return card_section(*made[0])
+    parts = ""
+    for maker, card in made:
+        noun = "picture" if maker.n_scored == 1 else "pictures"
+        parts += f"<h3>{escape(maker.name)}: {maker.n_scored:,} {noun}</h3>{card_section(maker, card)}"
+    return (
+        "<p>These scores are of several models, each picture's of one. Two models' scores are not one scale: compare "
+        f"pictures that one of them scored.</p>{parts}"
+    )
+
+
+def card_section(maker: Maker, card: Card | None) -> str:
     """What the numbers mean and how accurate they are; without a card, what the rows themselves say."""
-    origin = f"<dt>model</dt><dd>{escape(name)}</dd><dt>weights, sha256</dt><dd><code>{escape(sha256)}</code></dd>"
-    origin += f"<dt>what it sees</dt><dd>{escape(preprocess)}</dd>"
+    origin = f"<dt>model</dt><dd>{escape(maker.name)}</dd>"
+    origin += f"<dt>weights, sha256</dt><dd><code>{escape(maker.sha256)}</code></dd>"
+    origin += f"<dt>what it sees</dt><dd>{escape(maker.preprocess)}</dd>"
     if card is None:
         return (
             "<p>The card of this model was not found on the machine that made this page; "

@@ -19,6 +19,7 @@ from beholder.data.leaks import cluster, find_twins
 from beholder.data.scenes import SIDE
 from beholder.imaging.fit import Fit
 from beholder.imaging.open import open_image
+from beholder.imaging.sources import is_elsewhere
 from beholder.imaging.status import ImageError
 
 NEAR_DUPLICATE = 0.2
@@ -32,7 +33,7 @@ def group_alike(paths: Sequence[str], threshold: float = NEAR_DUPLICATE) -> tupl
     """For each picture the number of its group, and why some could not be opened; those are alone in theirs.
 
     A group is everything that pairs connect, so its first and last need not be alike themselves. Agreement as in
-    `data.scenes.Pair`, 1 for byte copies. Memory: 12 kB a picture.
+    `data.scenes.Pair`, 1 for byte copies, which are looked for among files of a disk only. Memory: 12 kB a picture.
     """
     small = np.zeros((len(paths), SIDE, SIDE, 3), dtype=np.uint8)
     failed: dict[int, str] = {}
@@ -42,7 +43,7 @@ def group_alike(paths: Sequence[str], threshold: float = NEAR_DUPLICATE) -> tupl
                 failed[i] = found
             else:
                 small[i] = found
-    twins = find_twins([Path(path) for path in paths], small, failed, threshold)
+    twins = find_twins([None if is_elsewhere(path) else Path(path) for path in paths], small, failed, threshold)
     width = len(str(len(paths)))
     names = [f"{i:0{width}d}" for i in range(len(paths))]  # `cluster` names a group after the first in sorting order
     return [int(name) for name in cluster(names, twins)], failed

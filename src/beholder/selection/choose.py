@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from beholder.batch.rows import path_from_text
 from beholder.errors import UserError
+from beholder.imaging.sources import file_below
 from beholder.selection.alike import group_alike
 from beholder.selection.expression import COLUMNS, parse
 from beholder.task import TASKS
@@ -77,7 +78,7 @@ def choose(rows: pa.Table, wanted: Wanted, pictures: str | os.PathLike[str] = ".
     if not order:
         raise UserError(_nothing_left(scored, wanted.where, by))
     if wanted.unique is not None:
-        groups, failed = group_alike([os.path.join(pictures, path_from_text(paths[i])) for i in order], wanted.unique)
+        groups, failed = group_alike([file_below(pictures, path_from_text(paths[i])) for i in order], wanted.unique)
         not_compared = {paths[order[at]]: reason for at, reason in failed.items()}
         order = [i for at, i in enumerate(order) if groups[at] == at]  # a group has the number of its first: the best
     n_unique = len(order)

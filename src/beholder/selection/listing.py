@@ -16,8 +16,18 @@ from beholder.errors import UserError
 def write_list(rows: pa.Table, out: Path) -> None:
     """Write `rows` to a .parquet, .csv or .jsonl file, or their paths to a .txt file, whole or not at all.
 
-    Paths are as they are in `rows`. Raises `UserError` where `out` exists, and for other endings.
+    Paths are as they are in `rows`. Raises `UserError` as `check_list` does.
     """
+    check_list(out)
+    if out.suffix.lower() != ".txt":
+        write_rows([rows], out)
+        return
+    with replacing(out) as temporary, temporary.open("wb") as file:
+        print_paths(rows, file)
+
+
+def check_list(out: Path) -> None:
+    """Raise `UserError` where a list can't be written: for other endings, where `out` exists or its folder does not."""
     suffix = out.suffix.lower()
     if suffix not in (".txt", *SUFFIXES):
         raise UserError(
@@ -26,11 +36,8 @@ def write_list(rows: pa.Table, out: Path) -> None:
         )
     if os.path.lexists(out):
         raise UserError(f"{out} exists already. Choose another name")
-    if suffix != ".txt":
-        write_rows([rows], out)
-        return
-    with replacing(out) as temporary, temporary.open("wb") as file:
-        print_paths(rows, file)
+    if not out.parent.is_dir():
+        raise UserError(f"can't write {out}: the folder {out.parent} does not exist. Make it first")
 
 
 def print_paths(rows: pa.Table, file: BinaryIO, *, null: bool = False) -> None:

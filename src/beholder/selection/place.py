@@ -22,6 +22,7 @@ from beholder.batch.lock import locked
 from beholder.batch.plan import parts_folder
 from beholder.batch.rows import path_from_text, path_text
 from beholder.errors import UserError
+from beholder.imaging.sources import file_below, is_elsewhere
 
 How = Literal["copy", "link"]
 
@@ -48,12 +49,13 @@ def place(
     on with only where it is the same. Links are symbolic and absolute.
 
     Raises `UserError` where `out` is there already, where a stopped run was asked for something else, and for pictures
-    that are not there; then nothing is copied.
+    that are not there, or not on a disk; then nothing is copied.
     """
     names = [path_from_text(text) for text in rows["path"].to_pylist()]
-    sources = [os.path.join(os.getcwd(), pictures, name) for name in names]
+    sources = [file_below(os.path.realpath(pictures), name) for name in names]
+    _check_files(sources)
     below = [os.path.relpath(source, root) for source in sources]
-    _check_free(out)
+    check_free(out)
     _check_names(below)
     _check_sources(sources, pictures)
     plan = {
@@ -64,7 +66,7 @@ def place(
         "paths_sha256": hashlib.sha256(b"".join(os.fsencode(name) + b"\0" for name in below)).hexdigest(),
     }
     with locked(out):
-        _check_free(out)  # once more: the run that held the lock may have made it
+        check_free(out)  # once more: the run that held the lock may have made it
         tree, unfinished = parts_folder(out) / "tree", parts_folder(out) / "unfinished"
         _begin(tree, plan, out)
         n_before = 0
@@ -92,8 +94,9 @@ def place(
 def common_root(paths: Sequence[str], pictures: Path) -> str:
     """The deepest folder, absolute, that all `paths` of a table lie below; relative ones start at `pictures`."""
     folders = {os.path.dirname(path_from_text(path)) for path in paths}
+    start = os.path.realpath(pictures)
     try:
-        return os.path.commonpath([os.path.abspath(os.path.join(pictures, folder)) for folder in folders])
+        return os.path.commonpath([os.path.abspath(os.path.join(start, folder)) for folder in folders])
     except ValueError:
         raise UserError(
             "the pictures of the table lie on several drives, so no folder has all of them below it. "
@@ -101,11 +104,21 @@ def common_root(paths: Sequence[str], pictures: Path) -> str:
         ) from None
 
 
-def _check_free(out: Path) -> None:
+def check_free(out: Path) -> None:
+    """Raise `UserError` where a folder of this name can't be made."""
     if os.path.lexists(out):
         raise UserError(f"{out} exists already, and nothing is put into what is there. Choose another name")
     if not out.parent.is_dir():
         raise UserError(f"can't make {out}: the folder {out.parent} does not exist. Make it first")
+
+
+def _check_files(sources: Sequence[str]) -> None:
+    elsewhere = [source for source in sources if is_elsewhere(source)]
+    if elsewhere:
+        raise UserError(
+            f"{len(elsewhere):,} of {len(sources):,} pictures lie at an address or in a tar file, the first is "
+            f"{elsewhere[0]!r}; only files of a disk are copied or linked. Download or unpack them, or use --list"
+        )
 
 
 def _check_names(below: Sequence[str]) -> None:

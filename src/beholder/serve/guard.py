@@ -14,6 +14,9 @@ from beholder.serve.log import LOGGER
 from beholder.serve.metrics import Metrics
 from beholder.serve.settings import Settings
 
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+"""What a request's method is counted as; any other is `other`, since a client may make up as many as it likes."""
+
 
 class Limited:
     """Refuses bodies that are too large, as announced or as they come (413), or that come too slowly (408)."""
@@ -84,8 +87,9 @@ class Observed:
         finally:
             seconds = time.monotonic() - start_s
             route = getattr(scope.get("route"), "path", "other")  # not the path: anyone can make up a million of those
-            self.metrics.requests.labels(route, scope["method"], str(code)).inc()
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            self.metrics.requests.labels(route, method, str(code)).inc()
             self.metrics.seconds.labels(route).observe(seconds)
-            fields = {"request": name, "route": route, "method": scope["method"], "code": code}
+            fields = {"request": name, "route": route, "method": method, "code": code}
             fields |= {"ms": round(1000 * seconds, 1)} | {key: state[key] for key in ("pictures",) if key in state}
             LOGGER.info("request", extra={"fields": fields})

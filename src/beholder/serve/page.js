@@ -177,9 +177,12 @@ byId("end-comparison").addEventListener("click", () => { for (const entry of mar
 
 /* Out. */
 
+/** Text in a cell. This file is opened by a click, and what begins like a formula a spreadsheet would run. */
+const asText = (value) => (/^[=+\-@＝＋－＠\t\r\n]/.test(value) ? `'${value}` : value).replaceAll('"', '""');
+
 function csv() {
   const cell = (value) => value === null || value === undefined ? ""
-    : typeof value === "number" ? String(value) : `"${String(value).replaceAll('"', '""')}"`;
+    : typeof value === "number" ? String(value) : `"${asText(String(value))}"`;
   const lines = entries.filter(({ answer }) => answer).map(({ answer }) => {
     const levels = TASKS.flatMap((task) => LEVELS.map((level, i) => [`${task}_${level}`, answer[`${task}_levels`]?.[i]]));
     const row = { ...answer, ...Object.fromEntries(levels) };
