@@ -130,17 +130,18 @@ def test_a_decoder_learns_from_predicted_codes_and_nothing_else_changes(photos, 
     taken = {"name", "size", "photos", "batch", "ema", "threads", "optimiser", "crops_per_photo"}
     fields = recipe(photos, frozen, ema=0).model_dump(include=taken)
     fields |= {"trained": spoilt, "decode": "soft", "crops_kept": 32}
-    runs = {
-        steps: train_decoder(
-            DecoderRecipe.model_validate(fields | {"steps": steps, "eval_steps": steps}),
-            tmp_path / str(steps),
+    before, after, sharper = (
+        train_decoder(
+            DecoderRecipe.model_validate(fields | {"steps": steps, "eval_steps": steps, "gmsd": gmsd}),
+            tmp_path / f"{steps}-{gmsd}",
             photos=photos[1],
         )
-        for steps in (1, 80)
-    }
-    for preset, before in runs[1].held_out.items():
-        assert runs[80].held_out[preset]["ours"].psnr > before["ours"].psnr + 2
-    old, new = load(spoilt), load(runs[80].folder)
+        for steps, gmsd in ((1, 0), (80, 0), (80, 2))
+    )
+    for preset, start in before.held_out.items():
+        assert after.held_out[preset]["ours"].psnr > start["ours"].psnr + 2
+        assert sharper.held_out[preset]["ours"].gmsd < after.held_out[preset]["ours"].gmsd
+    old, new = load(spoilt), load(after.folder)
     assert (old.decode, new.decode) == ("greedy", "soft")
     assert torch.equal(weights(old.model), weights(new.model))
     assert torch.equal(weights(old.tokeniser.encoder), weights(new.tokeniser.encoder))

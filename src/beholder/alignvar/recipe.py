@@ -150,3 +150,5 @@ class DecoderRecipe(_Run):
     crops_kept: int = Field(default=2048, ge=1)
     """Crops whose codes are predicted, once, before the first step; the run goes round them. Predicting takes several
     times as long as the decoder's own step."""
+    gmsd: float = Field(default=0.0, ge=0)
+    """Weight of the gradient magnitude similarity deviation, beside L1 and the differences between neighbours."""

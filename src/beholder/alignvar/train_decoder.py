@@ -21,6 +21,7 @@ from beholder.alignvar.crops import Crops, Judged, Photos
 from beholder.alignvar.decode import decoded_latent
 from beholder.alignvar.folder import load, save
 from beholder.alignvar.gate import measure
+from beholder.alignvar.gradients import gmsd
 from beholder.alignvar.learn import Lesson, Numbers, run
 from beholder.alignvar.material import read_material
 from beholder.alignvar.recipe import DecoderRecipe
@@ -36,15 +37,19 @@ from beholder.training.run_folder import MODEL, claim
 class DecoderLesson(Lesson):
     """A tokeniser of which the decoder alone learns."""
 
-    def __init__(self, tokeniser: Tokeniser, ema: float) -> None:
+    def __init__(self, tokeniser: Tokeniser, ema: float, gmsd_weight: float) -> None:
         tokeniser.requires_grad_(False)
         tokeniser.decoder.requires_grad_(True)
         super().__init__(tokeniser, ema)
+        self.gmsd_weight = gmsd_weight
 
     def forward(self, hr: Tensor, lr: Tensor, fhat: Tensor) -> dict[str, Tensor]:
         """`hr` uint8 [B, 3, 4h, 4w], `lr` float32 [B, 3, h, w] in [0, 1], `fhat` [B, C, h, w] -> `loss`."""
-        decoded = cast(Tokeniser, self.model).decode(fhat, lr)
-        return {"loss": image_loss(decoded.float(), to_signed(hr))}
+        decoded, true = cast(Tokeniser, self.model).decode(fhat, lr).float(), to_signed(hr)
+        loss = image_loss(decoded, true)
+        if self.gmsd_weight:
+            loss = loss + self.gmsd_weight * gmsd(decoded, true).mean()
+        return {"loss": loss}
 
 
 class Predicted(Dataset[dict[str, Tensor]]):
@@ -99,7 +104,7 @@ def train_decoder(
     judged = predicted(start.model, start.tokeniser, material.judged.by_turns())
     chosen = run(
         recipe,
-        DecoderLesson(start.tokeniser, recipe.ema),
+        DecoderLesson(start.tokeniser, recipe.ema, recipe.gmsd),
         lambda n: Predicted(start.model, start.tokeniser, material.crops(kept), length=n),
         lambda one: judge(cast(Tokeniser, one), material.judged, judged),
         out,
