@@ -52,6 +52,35 @@ def test_what_is_measured_is_printed_and_written(
     assert f"{result['wa']['value']:.3f}" in capsys.readouterr().out
 
 
+def test_features_are_standardised_within_groups_where_that_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = plant(300)
+    speaker = data.group % 5
+    loud = {m: x + np.random.default_rng(1).normal(0, 30, (5, 8))[speaker] for m, x in data.x.items()}
+    label, split = np.array(list("ADFHNS"))[data.y], np.where(np.arange(300) % 4, "train", "test")
+    table, bare = tmp_path / "table.npz", tmp_path / "bare.npz"
+    np.savez(table, **loud, label=label, group=speaker, split=split)
+    np.savez(bare, **loud, label=label, split=split)
+    fit = ["emotion", "fit", str(table), "--standardize-by", "speaker"]
+    assert main([*fit, "-o", str(tmp_path / "m")]) == 0
+    assert re.search(r"Mean consistency: train 0\.\d+, valid 0\.\d+, test 0\.\d+", capsys.readouterr().out)
+    card = json.loads((tmp_path / "m" / "card.json").read_text())
+    assert set(card["mean_consistency"]) == {"train", "valid", "test"}
+    assert main(["emotion", "evaluate", str(tmp_path / "m"), str(table), "-o", str(tmp_path / "r.json")]) == 0
+    assert json.loads((tmp_path / "r.json").read_text())["wa"]["value"] > 0.6
+    out = tmp_path / "out.parquet"
+    assert main(["emotion", "predict", str(tmp_path / "m"), str(table), "-o", str(out)]) == 0
+    assert set(pq.read_table(out)["standardized_by"].to_pylist()) == {"speaker"}
+    capsys.readouterr()
+    for command in (
+        ["fit", str(bare), "--standardize-by", "speaker", "-o", str(tmp_path / "n")],
+        ["predict", str(tmp_path / "m"), str(bare), "-o", str(out)],
+    ):
+        assert main(["emotion", *command]) == 1
+        assert "no 'group'; features are standardised within each speaker" in capsys.readouterr().err
+
+
 def test_the_card_says_what_it_is_and_what_it_is_not_for(model: Path) -> None:
     card = json.loads((model / "card.json").read_text())
     assert card["trained_on"] == "table.npz"

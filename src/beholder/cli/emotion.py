@@ -22,7 +22,7 @@ from beholder.errors import UserError
 from beholder.tical.bundle import Bundle, read_bundle
 from beholder.tical.config import VARIANTS, Task
 from beholder.tical.embedded import resolve
-from beholder.tical.evaluation import MIN_GROUPS, fit_bundle, grouping, labels_of, measure_model
+from beholder.tical.evaluation import MIN_GROUPS, fit_bundle, grouping, labels_of, mean_consistency, measure_model
 from beholder.tical.folder import Model, check_new, load, save
 from beholder.tical.raw.kept import save_extraction
 from beholder.tical.raw.rows import extraction_of, learn_extraction
@@ -64,6 +64,14 @@ def fit(
         str | None, typer.Option(metavar="A,B,...", help="Of regression: where classes of the label meet.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    standardize_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What 'group' is, such as speaker: features are standardised within each, without labels. "
+            "What is told of a sample then depends on the others of its group.",
+        ),
+    ] = None,
     extract: Annotated[
         list[str] | None,
         typer.Option(metavar="M=NAME", help="How files or texts of modality M become features; once per modality."),
@@ -78,8 +86,11 @@ def fit(
         raw = learn_extraction(table, asked, done) if asked else None
         bundle = read_bundle(table, raw)
     labels_of(bundle, table)
-    model = fit_bundle(bundle, {**VARIANTS[variant], **_edges(edges, task)}, task, seed)
+    settings = {**VARIANTS[variant], **_edges(edges, task), "standardize_by": standardize_by}
+    model = fit_bundle(bundle, settings, task, seed)
+    agreed = mean_consistency(model, bundle)
     card: dict[str, Any] = {"variant": variant, "trained_on": table.name, "samples": len(bundle.id)}
+    card["mean_consistency"] = agreed
     save(model, out, card=card | ({"extractors": asked} if asked else {}))
     if raw is not None:
         save_extraction(raw.kept, out)
@@ -90,6 +101,8 @@ def fit(
         if classes:
             few = ", ".join(str(model.classes_[k]) for k in classes)
             console.print(f"{modality}: too few sure samples of {few}; its most confident ones are the anchors")
+    if known := [f"{split} {value:.3f}" for split, value in agreed.items() if value is not None]:
+        console.print(f"Mean consistency: {', '.join(known)}")
     console.print(f"\nUse it: beholder emotion predict {out} TABLE --out FILE.parquet", soft_wrap=True)
 
 
