@@ -16,7 +16,7 @@ from beholder.tical.bundle import Bundle
 from beholder.tical.classifier import TicalClassifier
 from beholder.tical.config import Task
 from beholder.tical.folder import Model
-from beholder.tical.inputs import missing
+from beholder.tical.inputs import check_named, missing
 from beholder.tical.levels import levels_of
 from beholder.tical.metrics import calibration_error, intervals, measure
 from beholder.tical.regressor import TicalRegressor
@@ -157,9 +157,10 @@ def check_sound(bundle: Bundle) -> None:
 
 
 def labels_of(bundle: Bundle, where: str | Path = "the table") -> NDArray[Any]:
-    """(n,). Raises UserError where there are none."""
+    """(n,). Raises UserError where there are none, and where one is NaN or empty."""
     if bundle.label is None:
         raise UserError(f"{where} has no array 'label'; it needs one label per sample")
+    check_named(bundle.label)
     return bundle.label
 
 
