@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from pathlib import Path
 
@@ -52,6 +53,35 @@ def test_what_is_measured_is_printed_and_written(
     assert f"{result['wa']['value']:.3f}" in capsys.readouterr().out
 
 
+def test_features_are_standardised_within_groups_where_that_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = plant(300)
+    speaker = data.group % 5
+    loud = {m: x + np.random.default_rng(1).normal(0, 30, (5, 8))[speaker] for m, x in data.x.items()}
+    label, split = np.array(list("ADFHNS"))[data.y], np.where(np.arange(300) % 4, "train", "test")
+    table, bare = tmp_path / "table.npz", tmp_path / "bare.npz"
+    np.savez(table, **loud, label=label, group=speaker, split=split)
+    np.savez(bare, **loud, label=label, split=split)
+    fit = ["emotion", "fit", str(table), "--standardize-by", "speaker"]
+    assert main([*fit, "-o", str(tmp_path / "m")]) == 0
+    assert re.search(r"Mean consistency: train 0\.\d+, valid 0\.\d+, test 0\.\d+", capsys.readouterr().out)
+    card = json.loads((tmp_path / "m" / "card.json").read_text())
+    assert set(card["mean_consistency"]) == {"train", "valid", "test"}
+    assert main(["emotion", "evaluate", str(tmp_path / "m"), str(table), "-o", str(tmp_path / "r.json")]) == 0
+    assert json.loads((tmp_path / "r.json").read_text())["wa"]["value"] > 0.6
+    out = tmp_path / "out.parquet"
+    assert main(["emotion", "predict", str(tmp_path / "m"), str(table), "-o", str(out)]) == 0
+    assert set(pq.read_table(out)["standardized_by"].to_pylist()) == {"speaker"}
+    capsys.readouterr()
+    for command in (
+        ["fit", str(bare), "--standardize-by", "speaker", "-o", str(tmp_path / "n")],
+        ["predict", str(tmp_path / "m"), str(bare), "-o", str(out)],
+    ):
+        assert main(["emotion", *command]) == 1
+        assert "no 'group'; features are standardised within each speaker" in capsys.readouterr().err
+
+
 def test_the_card_says_what_it_is_and_what_it_is_not_for(model: Path) -> None:
     card = json.loads((model / "card.json").read_text())
     assert card["trained_on"] == "table.npz"
@@ -65,7 +95,15 @@ def test_the_card_says_what_it_is_and_what_it_is_not_for(model: Path) -> None:
         ({"voice": np.zeros((3, 2))}, "no array 'label'"),
         ({"voice": np.zeros(3), "label": np.zeros(3)}, "a modality is numbers"),
         ({"voice": np.zeros((3, 2)), "label": np.zeros(2)}, "unequal lengths"),
-        ({"voice": np.array([[{}]]), "label": np.zeros(1)}, "without objects"),
+        ({"voice": np.array([[{}]]), "label": np.zeros(1)}, "without objects: it holds Python objects"),
+        ({"voice": np.zeros((0, 3)), "label": np.zeros(0)}, "has no samples"),
+        ({"voice": np.zeros((3, 2)), "label": np.array(["A", "", "B"])}, "the label of row 1 is ''"),
+        ({"voice": np.zeros((3, 2)), "label": np.array([1.0, np.nan, 2.0])}, "the label of row 1 is nan"),
+        ({"voice": np.zeros((9, 2)), "label": np.array(["A"] * 9)}, "every label is 'A'; at least two"),
+        (
+            {"voice": np.zeros((2, 4, 3)), "voice_lengths": np.array([1, 5]), "label": np.arange(2)},
+            "from 1 to 5; they must be 2 whole numbers from 0 to 4",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_used_is_explained(
@@ -74,6 +112,43 @@ def test_a_table_that_cannot_be_used_is_explained(
     np.savez(tmp_path / "t.npz", **arrays)
     assert main(["emotion", "fit", str(tmp_path / "t.npz"), "-o", str(tmp_path / "m")]) == 1
     assert says in capsys.readouterr().err
+
+
+def test_a_row_of_numbers_that_are_none_keeps_its_place(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = plant(60)
+    data.x["voice"][3, 1], data.x["face"][5, 2] = np.inf, np.nan
+    table, out = tmp_path / "table.npz", tmp_path / "out.parquet"
+    split = np.where(np.arange(60) < 4, "test", "train")
+    np.savez(table, **data.x, label=np.array(list("ADFHNS"))[data.y], id=[f"clip {i}" for i in range(60)], split=split)
+    assert main(["emotion", "predict", str(model), str(table), "-o", str(out)]) == 0
+    rows = pq.read_table(out).to_pylist()
+    assert [row["id"] for row in rows if row["status"] == "unreadable"] == ["clip 3", "clip 5"]
+    assert rows[3]["error"].startswith("modality 'voice' is infinite in row 3")
+    assert "NaN in a part of row 5" in rows[5]["error"]
+    assert all(row["pred"] and not row["error"] for row in rows if row["status"] == "ok")
+    capsys.readouterr()
+    for command in (["fit", str(table), "-o", str(tmp_path / "m")], ["evaluate", str(model), str(table)]):
+        assert main(["emotion", *command]) == 1
+        assert re.search(r"sample clip \d: modality '\w+' is .* in .*row \d", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("name", ["notes.npz", "hostile.npz"])
+def test_nothing_that_is_no_table_is_run(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = tmp_path / "trace"
+
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[str, str]]:
+            return Path.write_text, (trace, "x")  # type: ignore[return-value]
+
+    (tmp_path / name).write_bytes(b"hello" if name == "notes.npz" else pickle.dumps(Hostile()))
+    for command in (["fit", "-o", str(tmp_path / "m")], ["inspect"]):
+        assert main(["emotion", command[0], str(tmp_path / name), *command[1:]]) == 1
+        said = capsys.readouterr().err
+        assert "it holds Python objects, or is another kind of file" in said
+        assert "allow_pickle" not in said
+    assert not trace.exists()
 
 
 def test_no_model_is_written_over(model: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:

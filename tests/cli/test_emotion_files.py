@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +84,13 @@ def test_an_unknown_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     for name, says in (("a.txt", "named are .npz"), ("b.csv", "no file"), ("b.pkl", "no file")):
         assert main(["emotion", "inspect", str(tmp_path / name)]) == 1
         assert says in capsys.readouterr().err
+
+
+def test_what_only_looks_at_files_does_not_wait_for_torch(tmp_path: Path) -> None:
+    np.savez(tmp_path / "features.npz", voice=np.zeros((3, 2)))
+    code = (
+        "import sys; from beholder.cli import main; "
+        f"assert main(['emotion', 'inspect', {str(tmp_path / 'features.npz')!r}]) == 0; "
+        "sys.exit(bool({'torch', 'sklearn', 'transformers'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 import torch
 from planted_emotions import Planted, plant
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from beholder.errors import UserError
 from beholder.tical.bundle import Bundle
 from beholder.tical.classifier import TicalClassifier
-from beholder.tical.config import TicalConfig
+from beholder.tical.config import VARIANTS, TicalConfig
 from beholder.tical.conflicts import find_conflicts
-from beholder.tical.evaluation import fit_bundle, measure_model
+from beholder.tical.decoupled import parted_losses
+from beholder.tical.evaluation import fit_bundle, mean_consistency, measure_model
 from beholder.tical.folder import load, save
 from beholder.tical.geometry import distances, lift
-from beholder.tical.network import stage_shares
+from beholder.tical.inputs import Kind
+from beholder.tical.network import Network, stage_shares
 from beholder.tical.state import embed, forward
 
 FEW = {"epochs": 4, "warmup_epochs": 2, "batch_size": 128, "learning_rate": 0.01}
@@ -212,6 +215,113 @@ def test_a_curriculum_learns_one_stage_after_the_other(data: Planted, monkeypatc
     assert seen == [one, one, two, two, two | {"fused"}, two | {"fused"}]
     assert model.fit_.epoch >= 5
     assert (model.predict(data.x) == data.y).mean() > 0.6
+
+
+def test_a_simpler_encoder_is_used_and_stored(data: Planted, tmp_path: Path) -> None:
+    """Sequences whose mean tells all: each encoder learns them; a mean sees no order, and gaps are not counted."""
+    steps = np.arange(400) % 3 + 1
+    voice = [
+        np.repeat(row[None], n, axis=0) + np.arange(n)[:, None] for row, n in zip(data.x["voice"], steps, strict=True)
+    ]
+    x = {"voice": voice, "face": data.x["face"]}
+    told = {}
+    for encoder in ("full", "pooled", "linear"):
+        model = TicalClassifier({**FEW, "epochs": 8, "encoder": encoder, "hidden": 16})
+        told[encoder] = model.fit(x, data.y, groups=data.group).predict_proba(x)
+        assert (told[encoder].argmax(axis=1) == data.y).mean() > 0.7
+        turned = {"voice": [one[::-1] for one in voice], "face": data.x["face"]}
+        heads = [model.head_probabilities(one)["voice"] for one in (x, turned)]
+        moved = np.abs(heads[0] - heads[1]).max()
+        assert (moved < 1e-5) == (encoder != "full")
+        save(model, tmp_path / encoder)
+        assert load(tmp_path / encoder).predict_proba(x) == pytest.approx(told[encoder], abs=1e-6)
+        if encoder == "linear":
+            assert isinstance(model.fit_.network.encoders[1], torch.nn.Linear)
+    assert np.abs(told["pooled"] - told["linear"]).max() > 0.01
+    with pytest.raises(UserError, match="'pooled' is about sequences"):
+        fitted(data, encoder="pooled")
+
+
+def test_a_gpu_that_is_not_there_is_said_before_anything_is_learned(
+    data: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="device = 'cuda': torch finds no GPU"):
+        fitted(data, device="cuda")
+    with pytest.raises(UserError, match="setting device"):
+        _ = TicalClassifier({"device": "tpu"}).config
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("variant", ["published", "attribution", "dmd-like"])
+def test_what_a_gpu_trained_is_asked_on_the_cpu(data: Planted, variant: str, tmp_path: Path) -> None:
+    model = fitted(data, **VARIANTS[variant], device="cuda", epochs=8)
+    assert {one.device.type for one in model.fit_.network.parameters()} == {"cpu"}
+    assert (model.predict(data.x) == data.y).mean() > 0.6
+    save(model, tmp_path / "m")
+    assert load(tmp_path / "m").predict_proba(data.x) == pytest.approx(model.predict_proba(data.x), abs=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"head": "distance", "space": "euclidean"}, VARIANTS["dmd-like"]])
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_no_part_of_the_network_stays_on_the_cpu(settings: dict[str, object], task: str) -> None:
+    """Fake tensors know their device and no number, and an operation on two devices is an error, without a GPU."""
+    with FakeTensorMode():
+        config = TicalConfig(**{**settings, "task": task})
+        with torch.device("cuda"):
+            network = Network(config, {"voice": Kind(3), "face": Kind(4)}, 7)
+        x = [torch.zeros(5, width, device="cuda") for width in (3, 4)]
+        present, gates, c = torch.ones(5, 2), torch.ones(5, 1), torch.ones(5)
+        out = network(x, *(one.to("cuda") for one in (present, gates, c, present)))
+        assert {one.device.type for one in (out.fused, *out.unimodal, *out.pairs)} == {"cuda"}
+        if out.parted:
+            losses = parted_losses(out.parted, torch.ones(5, 7, device="cuda"), present.to("cuda"))
+            assert {one.device.type for one in losses.values()} == {"cuda"}
+
+
+def test_threads_are_those_of_the_process_again_after_a_fit(data: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    from beholder.tical import fit
+
+    before, inside = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        monkeypatch.setattr(fit, "assess", lambda *_: inside.append(torch.get_num_threads()) or 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fitted(data, epochs=1)
+        assert inside == [1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_mean_consistency_is_noted_epoch_by_epoch(data: Planted, tmp_path: Path) -> None:
+    rows = np.arange(400)
+    learn, valid = rows < 300, rows >= 300
+    held = ({m: x[valid] for m, x in data.x.items()}, data.y[valid])
+    model = TicalClassifier({**FEW, "epochs": 5}).fit(
+        {m: x[learn] for m, x in data.x.items()}, data.y[learn], groups=data.group[learn], validation=held
+    )
+    history = model.fit_.history
+    assert [one.epoch for one in history] == [2, 3, 4, 5]
+    assert min(history, key=lambda one: one.loss).epoch == model.fit_.epoch
+    chosen = model.fit_.chosen
+    assert chosen.valid_consistency == pytest.approx(np.nanmean(model.assess(held[0])["consistency"]), abs=1e-6)
+    assert chosen.train_consistency == pytest.approx(model.fit_.reference.prior)
+    save(model, tmp_path / "m")
+    assert load(tmp_path / "m").fit_.history == history
+    split = np.where(learn, "train", np.where(rows < 350, "dev", "test"))
+    found = mean_consistency(model, Bundle(data.x, rows, data.y, data.group, split))
+    assert found["train"] == chosen.train_consistency
+    assert found["valid"] == chosen.valid_consistency
+    test = model.assess({m: x[rows >= 350] for m, x in data.x.items()})["consistency"]
+    assert found["test"] == pytest.approx(np.nanmean(test))
+    for refresh in ("once", "never"):
+        other = fitted(data, anchor_refresh=refresh).fit_.history
+        assert all(one.train_consistency and one.valid_consistency for one in other)
+    early = fitted(data, stages="curriculum", epochs=6, warmup_epochs=1).fit_.history
+    assert [one.loss is None for one in early] == [True] * 4 + [False] * 2
+    alone = TicalClassifier({**FEW, "epochs": 2}).fit({"face": data.x["face"]}, data.y, groups=data.group)
+    assert alone.fit_.history[0].train_consistency is None
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
-"""`beholder emotion`: emotion from several modalities that may disagree, on tables of features."""
+"""`beholder emotion`: emotion from several modalities that may disagree, on tables of features.
+
+What needs torch is imported by the command that is called: `--help` and `inspect` then take no seconds.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,12 +25,10 @@ from beholder.errors import UserError
 from beholder.tical.bundle import Bundle, read_bundle
 from beholder.tical.config import VARIANTS, Task
 from beholder.tical.embedded import resolve
-from beholder.tical.evaluation import MIN_GROUPS, fit_bundle, grouping, labels_of, measure_model
-from beholder.tical.folder import Model, check_new, load, save
-from beholder.tical.raw.kept import save_extraction
-from beholder.tical.raw.rows import extraction_of, learn_extraction
-from beholder.tical.regressor import TicalRegressor
 from beholder.tical.sentiment import TITLES as SENTIMENT_TITLES
+
+if TYPE_CHECKING:
+    from beholder.tical.folder import Model
 
 app = typer.Typer()
 app.command("report")(report)
@@ -64,12 +65,25 @@ def fit(
         str | None, typer.Option(metavar="A,B,...", help="Of regression: where classes of the label meet.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    standardize_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What 'group' is, such as speaker: features are standardised within each, without labels. "
+            "What is told of a sample then depends on the others of its group.",
+        ),
+    ] = None,
     extract: Annotated[
         list[str] | None,
         typer.Option(metavar="M=NAME", help="How files or texts of modality M become features; once per modality."),
     ] = None,
 ) -> None:
     """Learn from features, or from files and texts, and labels."""
+    from beholder.tical.evaluation import fit_bundle, labels_of, mean_consistency
+    from beholder.tical.folder import check_new, save
+    from beholder.tical.raw.kept import save_extraction
+    from beholder.tical.raw.rows import learn_extraction
+
     if variant not in VARIANTS:
         raise UserError(f"--variant {variant!r} is unknown; it can be {', '.join(VARIANTS)}")
     check_new(out)
@@ -78,8 +92,11 @@ def fit(
         raw = learn_extraction(table, asked, done) if asked else None
         bundle = read_bundle(table, raw)
     labels_of(bundle, table)
-    model = fit_bundle(bundle, {**VARIANTS[variant], **_edges(edges, task)}, task, seed)
+    settings = {**VARIANTS[variant], **_edges(edges, task), "standardize_by": standardize_by}
+    model = fit_bundle(bundle, settings, task, seed)
+    agreed = mean_consistency(model, bundle)
     card: dict[str, Any] = {"variant": variant, "trained_on": table.name, "samples": len(bundle.id)}
+    card["mean_consistency"] = agreed
     save(model, out, card=card | ({"extractors": asked} if asked else {}))
     if raw is not None:
         save_extraction(raw.kept, out)
@@ -90,6 +107,8 @@ def fit(
         if classes:
             few = ", ".join(str(model.classes_[k]) for k in classes)
             console.print(f"{modality}: too few sure samples of {few}; its most confident ones are the anchors")
+    if known := [f"{split} {value:.3f}" for split, value in agreed.items() if value is not None]:
+        console.print(f"Mean consistency: {', '.join(known)}")
     console.print(f"\nUse it: beholder emotion predict {out} TABLE --out FILE.parquet", soft_wrap=True)
 
 
@@ -101,6 +120,9 @@ def predict(
     split: Split = None,
 ) -> None:
     """What each sample shows, what each modality shows by itself, and whether they agree."""
+    from beholder.tical.evaluation import grouping
+    from beholder.tical.folder import load
+
     folder = resolve(model)
     loaded = load(folder)
     bundle = _part(_read(table, folder, loaded), split)
@@ -126,6 +148,9 @@ def evaluate(
     ] = "sentiment",
 ) -> None:
     """Measure a model on labelled samples, with intervals over groups."""
+    from beholder.tical.evaluation import labels_of, measure_model
+    from beholder.tical.folder import load
+
     folder = resolve(model)
     loaded = load(folder)
     bundle = _read(table, folder, loaded)
@@ -138,12 +163,14 @@ def evaluate(
             temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     title = f"{result['scored']} of {result['total']} samples" + (f" of split {split}" if split else "")
     _show(result, title)
-    if isinstance(loaded, TicalRegressor):
+    if loaded.task == "regression":
         _console().print("Acc-2 and F1 say what they count: with 0 as positive, or without samples whose label is 0.")
 
 
 def _read(table: Path, folder: Path, model: Model) -> Bundle:
     """A table for a model; what is no features yet is extracted as at the model's fit."""
+    from beholder.tical.raw.rows import extraction_of
+
     with reading(table) as done:
         return read_bundle(table, extraction_of(folder, model.modalities_, done))
 
@@ -169,6 +196,8 @@ def _show(result: dict[str, Any], title: str) -> None:
         shown.add_row("AUROC of 1 - consistency for conflict", f"{people['conflict']['auroc']:.3f}", "")
     _console().print(shown)
     if not any(found["interval"] for found in measured.values()):
+        from beholder.tical.evaluation import MIN_GROUPS
+
         _console().print(f"No intervals: fewer than {MIN_GROUPS} groups.")
 
 

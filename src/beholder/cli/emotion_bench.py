@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,11 +15,11 @@ from rich.table import Table
 from beholder.batch.files import replacing
 from beholder.batch.workers import usable_cpus
 from beholder.errors import UserError
-from beholder.tical import pairing_study, pairing_tables
-from beholder.tical.pairing import Rule, people_table
-from beholder.tical.study import run_study
 from beholder.tical.votes import read_votes, research_actors
-from beholder.tical.votes_tables import FOLDS, ORDER, Result, Run, results_of
+
+if TYPE_CHECKING:
+    from beholder.tical.pairing import Rule
+    from beholder.tical.votes_tables import Result
 
 bench = typer.Typer()
 
@@ -54,6 +54,9 @@ def votes(
     smoke: Annotated[bool, typer.Option("--smoke", help="Does it run: seconds, stores and shows no number.")] = False,
 ) -> None:
     """Pseudo labels, conflict and fusion against what people said who saw, heard, or both."""
+    from beholder.tical.study import run_study
+    from beholder.tical.votes_tables import FOLDS, ORDER, Run, results_of
+
     console = Console(highlight=False, markup=False)
     arms = _arms(arm, ORDER)
     data = read_votes(folder)
@@ -87,13 +90,14 @@ def pairing(
         Path | None, typer.Option("-o", "--out", metavar="RUN", help="Folder of answers; a stopped run goes on.")
     ] = None,
     arm: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated. Default: all.")] = None,
-    seeds: Annotated[
-        int, typer.Option(min=2, help="Draws of speakers, faces and samples per setting.")
-    ] = pairing_study.SEEDS,
+    seeds: Annotated[int, typer.Option(min=2, help="Draws of speakers, faces and samples per setting.")] = 10,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: cores.")] = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="Does it run: seconds, stores and shows no number.")] = False,
 ) -> None:
     """The same where what each modality shows is known: voices, faces and texts that were paired by us."""
+    from beholder.tical import pairing_study, pairing_tables
+    from beholder.tical.pairing import people_table
+
     console = Console(highlight=False, markup=False)
     arms, people = _arms(arm, tuple(pairing_study.ARMS)), people_table(read_votes(votes_folder))
     if smoke:

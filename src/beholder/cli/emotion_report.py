@@ -9,12 +9,8 @@ import typer
 from rich.console import Console
 
 from beholder.cli.emotion_raw import reading
-from beholder.report.conflicts import write_conflicts
 from beholder.tical.bundle import read_bundle
-from beholder.tical.conflicts import find_conflicts
 from beholder.tical.embedded import resolve
-from beholder.tical.folder import load
-from beholder.tical.raw.rows import extraction_of
 
 
 def report(
@@ -25,6 +21,11 @@ def report(
     split: Annotated[str | None, typer.Option(help="Only samples of this split.")] = None,
 ) -> None:
     """A page of the samples whose modalities agree least, with what each shows side by side."""
+    from beholder.report.conflicts import write_conflicts
+    from beholder.tical.conflicts import find_conflicts
+    from beholder.tical.folder import load
+    from beholder.tical.raw.rows import extraction_of
+
     folder = resolve(model)
     loaded = load(folder)
     with reading(table) as done:

@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from beholder.tical.protocol import run_recipe
 from beholder.tical.recipe import TicalRecipe
 from beholder.training.recipe import read_recipe
 
@@ -21,6 +20,8 @@ def run(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder of the run; a stopped one goes on.")],
 ) -> None:
     """Learn and measure a public benchmark by its protocol: every fold, every seed, the test part once."""
+    from beholder.tical.protocol import run_recipe
+
     console = Console(highlight=False, markup=False)
     summary = run_recipe(
         read_recipe(recipe_file, TicalRecipe, _EXAMPLE), out, on_done=lambda line: console.print(line, soft_wrap=True)

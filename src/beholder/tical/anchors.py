@@ -65,7 +65,7 @@ class AnchorSpace:
     def pull(self, z: Tensor, target: Tensor, rows: Rows, config: TicalConfig, curvature: Tensor | None) -> Tensor:
         """(n,): cross-entropy of softmax(-D / T) with the label, for training rows; lower nearer to its anchors."""
         own, n_classes = _own(rows, self.rows), len(self.bias)
-        near = near_distances_to_learn(z, self.points, self.classes, n_classes, config, own, curvature)
+        near = near_distances_to_learn(z, self.points.to(z.device), self.classes, n_classes, config, own, curvature)
         return -(target * torch.log_softmax(-near / self.temperature, dim=1)).sum(dim=1)
 
     def typicality(self, classes: Rows, z: Tensor, near: Array, config: TicalConfig, leave_out: bool = False) -> Array:
@@ -178,10 +178,10 @@ def near_distances_to_learn(
     """`near_distances` with its gradient; `curvature` is c where it is being learned."""
     each = distances(z, anchors, config, curvature)
     if own is not None:
-        each = each.masked_fill(torch.from_numpy(own), torch.inf)
+        each = each.masked_fill(torch.from_numpy(own).to(each.device), torch.inf)
     columns = []
     for k in range(n_classes):
-        mine = each[:, torch.from_numpy(np.flatnonzero(classes == k))]
+        mine = each[:, torch.from_numpy(np.flatnonzero(classes == k)).to(each.device)]
         if not mine.shape[1]:
             columns.append(z.new_full((len(z),), _FAR))
             continue

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from beholder.errors import UserError
-from beholder.tical.inputs import Array, cut, pad
+from beholder.tical.inputs import Array, bad_rows, cut, pad
 
 TABLES = (".csv", ".parquet")
 ARRAYS = (".npy", ".npz")
@@ -85,7 +85,7 @@ def read_bundle(file: Path, raw: Raw | None = None) -> Bundle:
     Of an `.npz` every array is a modality but `id`, `label`, `group`, `split`, and with a modality m: `m_lengths`, the
     steps of its sequences, and `label_m`. A `.csv` or `.parquet` has columns of those names, and `m_path` with the
     `.npy` or `.npz` of each sample, relative to the table; an empty cell is a missing modality; columns of other names
-    are left alone. A cell whose file can't be read is in `problems`.
+    are left alone. A cell whose file can't be read is in `problems`, as is a row that is infinite, or NaN in a part.
 
     With `raw`, a file of another kind is for the extractor of its modality, and so are a column `m_text` and, in an
     `.npz`, an array of text (n,).
@@ -102,8 +102,8 @@ def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:
-        raise UserError(f"{file} can't be read as .npz without objects: {error}") from error
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise UserError(f"{file} can't be read as .npz without objects: {_why(error)}") from error
 
 
 def read_columns(file: Path) -> pa.Table:
@@ -140,9 +140,7 @@ def _read_npz(file: Path, raw: Raw | None) -> Bundle:
     if flat := [m for m in lengths if x[m].ndim == 2]:
         raise UserError(f"{file}: {flat[0]!r} has lengths, but no steps: its shape is {x[flat[0]].shape}")
     x |= {m: cut(x[m], values, m) for m, values in lengths.items()}
-    n = len(next(iter(x.values())))
-    for values in x.values():
-        values[list(problems)] = np.nan
+    n = _without_bad_rows(x, problems, file)
     label, group, split = (arrays.get(name) for name in _FACTS[1:])
     return Bundle(x, arrays.get("id", np.arange(n)), label, group, split, unimodal, problems)
 
@@ -174,8 +172,7 @@ def _read_table(file: Path, raw: Raw | None) -> Bundle:
     problems: dict[int, str] = {}
     read = {m: _sorted_out([_read(raw, m, cell) for cell in cells], problems) for m, cells in found.items()}
     x = {m: _stacked(m, cells, problems, raw.width(m) if raw else None) for m, cells in read.items()}
-    for values in x.values():
-        values[list(problems)] = np.nan
+    _without_bad_rows(x, problems, file)
     facts = {name: _column(table, name, file) if name in names else None for name in _FACTS}
     ids = facts.pop("id")
     unimodal = {m: _column(table, _LABEL + m, file) for m in modalities if _LABEL + m in names}
@@ -209,13 +206,31 @@ def _read_cell(path: Path, m: str) -> NDArray[Any] | str:
                     return f"{path} holds {', '.join(names) or 'nothing'}, and no array {m!r}"
                 stored = stored[m if m in names else names[0]]
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        return f"{path} can't be read as .npy or .npz without objects: {error}"
+        return f"{path} can't be read as .npy or .npz without objects: {_why(error)}"
     if stored.ndim not in (1, 2) or not np.issubdtype(stored.dtype, np.number):
         return (
             f"{path} is {stored.dtype} of shape {stored.shape}; it should be numbers (features,) or (steps, features)"
         )
     array: NDArray[Any] = stored
     return array
+
+
+def _why(error: Exception) -> str:
+    """numpy's words, which for whatever is no array recommend to run it."""
+    return "it holds Python objects, or is another kind of file" if "pickle" in str(error) else str(error)
+
+
+def _without_bad_rows(x: dict[str, Array], problems: dict[int, str], file: Path) -> int:
+    """Rows with a problem, old or found here, lose all their features; gives the number of rows."""
+    n = len(next(iter(x.values())))
+    if not n:
+        raise UserError(f"{file} has no samples")
+    for m, values in x.items():
+        for row, why in bad_rows(m, values).items():
+            problems.setdefault(row, why)
+    for values in x.values():
+        values[list(problems)] = np.nan
+    return n
 
 
 def _stacked(m: str, cells: Sequence[NDArray[Any] | None], problems: dict[int, str], width: int | None) -> Array:

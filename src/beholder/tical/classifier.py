@@ -13,7 +13,7 @@ from sklearn.base import ClassifierMixin
 
 from beholder.tical.config import Task
 from beholder.tical.estimator import Held, TicalEstimator, check_predicted, given_labels, status_of
-from beholder.tical.fit import Material
+from beholder.tical.fitted import Material
 from beholder.tical.inputs import (
     Array,
     Features,

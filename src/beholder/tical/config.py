@@ -35,6 +35,9 @@ class TicalConfig(BaseModel):
     hidden: int = Field(default=64, ge=1)
     embed_dim: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
+    encoder: Literal["full", "pooled", "linear"] = "full"
+    """Features to embedding: a perceptron for vectors and a transformer for sequences; the perceptron for both, of
+    sequences on the mean of their steps; one linear map, on that mean."""
 
     standardize_by: str | None = None
     """What a grouping is called, such as speaker, within which features are standardised before all else, without
@@ -101,6 +104,9 @@ class TicalConfig(BaseModel):
     """Share of the training groups that chooses the epoch, where the caller holds out none."""
     seed: int = 0
     threads: int = Field(default=1, ge=1)
+    """torch's, while it is trained."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the network is trained. A trained one is asked on the CPU, so its folder needs no GPU."""
 
     @model_validator(mode="after")
     def _edges_make_classes(self) -> Self:

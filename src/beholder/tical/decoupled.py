@@ -118,7 +118,7 @@ def parted_losses(parted: Parted, y: Tensor, present: Tensor) -> dict[str, Tenso
 
 def _margin(shared: list[Tensor], y: Tensor, present: Tensor) -> Tensor:
     points = normalize(torch.cat(shared), dim=1)
-    modality = torch.arange(len(shared)).repeat_interleave(len(y))
+    modality = torch.arange(len(shared), device=y.device).repeat_interleave(len(y))
     label = y.argmax(dim=1).repeat(len(shared))
     here = present.T.flatten().bool()
     counted = here[:, None] & here[None]

@@ -1,4 +1,4 @@
-"""Features of one modality to one embedding: a perceptron for vectors, a small transformer for sequences."""
+"""Features of one modality to one embedding: a perceptron for vectors, a small transformer for sequences, or less."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ _HEADS = 4
 
 def encoder(kind: Kind, config: TicalConfig) -> nn.Module:
     """(B, d) or (B, t, d) to (B, embed_dim). Raises UserError where `hidden` can't be shared by the heads."""
+    if config.encoder == "linear":
+        plain: nn.Module = nn.Linear(kind.width, config.embed_dim)
+    else:
+        plain = perceptron(kind.width, config, config.embed_dim)
     if not kind.is_sequence:
-        return perceptron(kind.width, config, config.embed_dim)
+        return plain
+    if config.encoder != "full":
+        return nn.Sequential(_MeanStep(), plain)
     if config.hidden % (2 * _HEADS):
         raise UserError(f"setting hidden = {config.hidden}: sequences need a multiple of {2 * _HEADS}")
     return SequenceEncoder(kind.width, config)
@@ -29,6 +35,13 @@ def perceptron(width: int, config: TicalConfig, out: int) -> nn.Module:
     return nn.Sequential(
         nn.Linear(width, config.hidden), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(config.hidden, out)
     )
+
+
+class _MeanStep(nn.Module):
+    """The mean of the steps of `x` (B, t, d) that are there, (B, d); 0 where none is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.nanmean(dim=1).nan_to_num()
 
 
 class SequenceEncoder(nn.Module):
@@ -52,8 +65,8 @@ class SequenceEncoder(nn.Module):
         last = 1 + int((~gap).any(dim=0).nonzero()[-1:].sum())
         x, gap = x[:, :last], gap[:, :last]
         # A sample of nothing but gaps would be divided by 0; it is given its first step, of zeros.
-        gap = gap & ~(gap.all(dim=1, keepdim=True) & (torch.arange(gap.shape[1]) == 0))
-        h = self.enter(x.nan_to_num()) + _places(x.shape[1], self.enter.out_features)
+        gap = gap & ~(gap.all(dim=1, keepdim=True) & (torch.arange(gap.shape[1], device=gap.device) == 0))
+        h = self.enter(x.nan_to_num()) + _places(x.shape[1], self.enter.out_features).to(x.device)
         h = self.layers(h, src_key_padding_mask=gap)
         kept = (~gap)[:, :, None]
         out: Tensor = self.leave((h * kept).sum(dim=1) / kept.sum(dim=1))

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 
 from beholder.errors import UserError
 from beholder.tical.config import Task, TicalConfig
-from beholder.tical.fit import Fit, Material, train
+from beholder.tical.fitted import Fit, Material
 from beholder.tical.inputs import (
     Array,
     Features,
@@ -91,6 +91,8 @@ class TicalEstimator(BaseEstimator):  # type: ignore[misc]
         save(self, Path(folder))  # type: ignore[arg-type]
 
     def _train(self, learn: Material, groups: Groups, validation: Material | None, ids: ArrayLike | None) -> None:
+        from beholder.tical.fit import train  # seconds, which a model that only predicts need not wait for
+
         config = self.config
         n = len(learn.y)
         names = np.asarray(np.arange(n) if ids is None else ids).astype(str)

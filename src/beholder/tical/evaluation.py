@@ -16,7 +16,7 @@ from beholder.tical.bundle import Bundle
 from beholder.tical.classifier import TicalClassifier
 from beholder.tical.config import Task
 from beholder.tical.folder import Model
-from beholder.tical.inputs import missing
+from beholder.tical.inputs import check_named, missing
 from beholder.tical.levels import levels_of
 from beholder.tical.metrics import calibration_error, intervals, measure
 from beholder.tical.regressor import TicalRegressor
@@ -42,9 +42,8 @@ def fit_bundle(bundle: Bundle, settings: Mapping[str, Any], task: Task, seed: in
         if part is not None:
             check_sound(part)
     y = labels_of(learn)
-    is_grouped = settings.get("standardize_by") is not None
-    by = learn.group if is_grouped else None
-    validation = None if held is None else (held.x, labels_of(held), held.group if is_grouped else None)
+    by = _within(settings.get("standardize_by"), learn)
+    validation = None if held is None else (held.x, labels_of(held), None if by is None else held.group)
     beside: dict[str, Any] = {"groups": learn.group, "ids": learn.id, "by": by, "validation": validation}
     if task == "regression":
         return TicalRegressor(settings, seed=seed).fit(learn.x, y, **beside)
@@ -52,8 +51,37 @@ def fit_bundle(bundle: Bundle, settings: Mapping[str, Any], task: Task, seed: in
 
 
 def grouping(model: Model, bundle: Bundle) -> NDArray[Any] | None:
-    """The groups of a table, where the model standardises features within them."""
-    return bundle.group if model.config.standardize_by is not None else None
+    """The groups of a table, where the model standardises features within them. Raises UserError without any."""
+    return _within(model.config.standardize_by, bundle)
+
+
+def _within(name: str | None, bundle: Bundle) -> NDArray[Any] | None:
+    if name is not None and bundle.group is None:
+        raise UserError(f"the table has no 'group'; features are standardised within each {name}, so it needs one")
+    return None if name is None else bundle.group
+
+
+def mean_consistency(model: Model, bundle: Bundle) -> dict[str, float | None]:
+    """Mean C by split, of the table that `model` was fitted on; None where no two modalities meet.
+
+    `train` is that of the samples learned from, none of them its own anchor, and the validation split that of those
+    that chose the epoch, `valid` where the table has no such split; both as they were at that epoch. A training part
+    far below the others says that anchors are overfitted. All other splits are asked here, once.
+    """
+    out: dict[str, float | None] = {}
+    splits = [] if bundle.split is None else sorted(set(bundle.split.tolist()))
+    held = next((name for name in VALIDATION if name in splits), VALIDATION[0])
+    if (chosen := model.fit_.chosen) is not None:
+        out |= {"train": chosen.train_consistency, held: chosen.valid_consistency}
+    for split in (one for one in splits if one not in out):
+        part = bundle.part(split)
+        try:
+            value = model.assess(part.x, by=grouping(model, part))["consistency"]
+        except UserError:  # it can't be used, which is said to whoever asks about it
+            out[split] = None
+            continue
+        out[split] = None if np.isnan(value).all() else float(np.nanmean(value))
+    return out
 
 
 def measure_model(model: Model, bundle: Bundle, measures: str = "sentiment") -> dict[str, Any]:
@@ -129,9 +157,10 @@ def check_sound(bundle: Bundle) -> None:
 
 
 def labels_of(bundle: Bundle, where: str | Path = "the table") -> NDArray[Any]:
-    """(n,). Raises UserError where there are none."""
+    """(n,). Raises UserError where there are none, and where one is NaN or empty."""
     if bundle.label is None:
         raise UserError(f"{where} has no array 'label'; it needs one label per sample")
+    check_named(bundle.label)
     return bundle.label
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,50 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from beholder.errors import UserError
 from beholder.tical.anchors import AnchorSpace, Rows, choose_anchors, in_sample, out_of_fold, place_anchors
 from beholder.tical.attribution import Attribution, fit_attribution
 from beholder.tical.config import TicalConfig
 from beholder.tical.decoupled import parted_losses
+from beholder.tical.fitted import Epoch, Fit, Material
 from beholder.tical.geometry import lift
 from beholder.tical.inputs import kind_of, missing, pooled
 from beholder.tical.network import Network
 from beholder.tical.state import FIRST_PRIOR, Array, Assessment, Reference, assess, conditions, embed, forward, tensors
-
-
-@dataclass(frozen=True)
-class Material:
-    """What is learned from: features, soft labels (n, K), the caller's unimodal labels if any."""
-
-    x: dict[str, Array]
-    y: Array
-    unimodal_y: dict[str, Array] | None = None
-    number: Array | None = None
-    """(n,) the label of regression; `y` then says in which class it lies."""
-
-    def take(self, rows: NDArray[np.int64]) -> Material:
-        """Some rows."""
-        given = None if self.unimodal_y is None else {m: y[rows] for m, y in self.unimodal_y.items()}
-        number = None if self.number is None else self.number[rows]
-        return Material({m: x[rows] for m, x in self.x.items()}, self.y[rows], given, number)
-
-    @property
-    def target(self) -> Tensor:
-        """What the fused head learns: (n, K), or (n, 1) where the label is a number."""
-        return torch.from_numpy(self.y if self.number is None else self.number[:, None]).float()
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A trained network with what its consistency is read from."""
-
-    network: Network
-    reference: Reference
-    fallback: dict[str, list[int]]
-    """Per modality the classes (columns) whose anchors are not the sure ones they should be."""
-    epoch: int
-    """The epoch that validation chose, from 1."""
-    losses: dict[str, float]
-    """Each part of the loss, its mean over the last epoch."""
 
 
 @dataclass
@@ -132,7 +99,7 @@ class _Learner(nn.Module):
                 parts[f"pair_{p}"] = config.pair_weight * _cross_entropy(logits, y).mean()
         for m, space in enumerate(self.anchors if config.anchor_weight else ()):
             c = self.network.curvature
-            pulled = space.pull(lift(out.h[m], config, c), y, rows.numpy(), config, c)
+            pulled = space.pull(lift(out.h[m], config, c), y, rows.cpu().numpy(), config, c)
             parts[f"anchor_{m}"] = config.anchor_weight * (pulled * kept[:, m]).mean()
         if out.parted:
             parts |= parted_losses(out.parted, y, kept)
@@ -148,12 +115,32 @@ def train(
     config: TicalConfig,
     validation: Material | None = None,
 ) -> Fit:
-    """Fit everything, from nothing but standardised data, config and its seed. Sets torch's threads and seed.
+    """Fit everything, from nothing but standardised data, config and its seed. Sets the seeds of torch and numpy.
 
     `groups` (n,) per modality stay on one side where confidence is told. `validation` chooses the epoch; where there is
-    none, a part of `material` is held out for it, whole groups of the first modality.
+    none, a part of `material` is held out for it, whole groups of the first modality. The network that is left is on
+    the CPU. Raises UserError where `device` is not there.
     """
-    torch.set_num_threads(config.threads)
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("setting device = 'cuda': torch finds no GPU that it can use here; 'cpu' always works")
+    with _threads(config.threads):
+        return _train(material, groups, config, validation)
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """torch's threads, which are those of the whole process, for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _train(
+    material: Material, groups: Mapping[str, NDArray[np.generic]], config: TicalConfig, validation: Material | None
+) -> Fit:
     torch.manual_seed(config.seed)
     learn = np.arange(len(material.y))
     if validation is None:
@@ -172,7 +159,7 @@ def train(
             weight_decay=config.weight_decay,
             lr_scheduler_type="constant",
             seed=config.seed,
-            use_cpu=True,
+            use_cpu=config.device == "cpu",
             save_strategy="no",
             logging_strategy="no",
             report_to=[],
@@ -229,6 +216,7 @@ class _Training(TrainerCallback):  # type: ignore[misc]
         self.prior = FIRST_PRIOR
         self.reference: Reference | None = None
         self._best: tuple[float, int, dict[str, Tensor], Reference] | None = None
+        self.history: list[Epoch] = []
         self.means: dict[str, float] = {}
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -239,14 +227,19 @@ class _Training(TrainerCallback):  # type: ignore[misc]
         if epoch < min(self.config.warmup_epochs, self.config.epochs):
             return
         if self.reference is None or self.config.anchor_refresh != "once":
-            self._refresh()
+            trained = self._refresh()
+        else:
+            trained = self._assess_learned(self.reference)
         assert self.reference is not None
+        found = assess(self.learner.network, self.reference, self.validate.x)
+        means = (_mean(one.consistency.value) for one in (trained, found))
         if stages < self.config.stages_learned(self.config.epochs):  # what all together tell is not learned yet
+            self.history.append(Epoch(epoch, None, *means))
             self.learner.train()
             return
-        found = assess(self.learner.network, self.reference, self.validate.x)
         logits = forward(self.learner.network, self.validate.x, found, self.reference.prior).fused
         score = float(_fused_loss(logits, self.validate.target, self.config).mean())
+        self.history.append(Epoch(epoch, score, *means))
         if self._best is None or score < self._best[0]:
             weights = copy.deepcopy(self.learner.network.state_dict())
             self._best = (score, epoch, weights, self.reference)
@@ -260,9 +253,15 @@ class _Training(TrainerCallback):  # type: ignore[misc]
         _, epoch, weights, reference = self._best
         self.learner.network.load_state_dict(weights)
         fallback = {m: which for m, (_, _, which) in self.chosen.items()}
-        return Fit(self.learner.network.eval(), reference, fallback, epoch, self.means)
+        network = self.learner.network.cpu().eval()
+        return Fit(network, reference, fallback, epoch, self.means, tuple(self.history))
 
-    def _refresh(self) -> None:
+    def _assess_learned(self, reference: Reference) -> Assessment:
+        """The samples learned from, none of them its own anchor."""
+        return assess(self.learner.network, reference, self.learn.x, np.arange(len(self.learn.y)))
+
+    def _refresh(self) -> Assessment:
+        """Anchors where they lie now, and what they say of the samples learned from."""
         network, learn = self.learner.network, self.learn
         points, _ = embed(network, learn.x)
         anchors = {
@@ -277,12 +276,12 @@ class _Training(TrainerCallback):  # type: ignore[misc]
             )
             for m, (rows, classes, _) in self.chosen.items()
         }
-        found = assess(network, Reference(anchors, self.attribution, self.prior), learn.x, np.arange(len(learn.y)))
+        found = self._assess_learned(Reference(anchors, self.attribution, self.prior))
         if not np.isnan(found.consistency.value).all():
             self.prior = float(np.nanmean(found.consistency.value))
         self.reference = Reference(anchors, self.attribution, self.prior)
         if self.config.anchor_refresh == "never":
-            return
+            return found
         self.learner.anchors = list(anchors.values())
         told = conditions(found, self.prior, self.config)
         self.rows.gates, self.rows.consistency, self.rows.typicality = told
@@ -291,6 +290,7 @@ class _Training(TrainerCallback):  # type: ignore[misc]
             network.cuts.copy_(torch.from_numpy(thirds))
         if self.config.unimodal_targets == "pseudo":
             self.rows.targets = self._pseudo_targets(found)
+        return found
 
     def _first_targets(self, shared: Tensor) -> Tensor:
         if self.config.unimodal_targets == "given":
@@ -316,6 +316,10 @@ def _split(groups: NDArray[np.generic], config: TicalConfig) -> tuple[NDArray[np
     held = shuffled[: max(1, round(config.validation_fraction * len(names)))]
     inside = np.isin(groups, held)
     return np.flatnonzero(~inside), np.flatnonzero(inside)
+
+
+def _mean(consistency: Array) -> float | None:
+    return None if np.isnan(consistency).all() else float(np.nanmean(consistency))
 
 
 def _drop(present: Tensor, chance: float) -> Tensor:

@@ -26,7 +26,7 @@ from beholder.tical.anchors import AnchorSpace
 from beholder.tical.attribution import Attribution
 from beholder.tical.classifier import TicalClassifier
 from beholder.tical.config import TicalConfig
-from beholder.tical.fit import Fit
+from beholder.tical.fitted import Epoch, Fit
 from beholder.tical.inputs import Kind, Scaler
 from beholder.tical.network import Network
 from beholder.tical.regressor import TicalRegressor
@@ -53,6 +53,7 @@ def save(model: Model, folder: Path, *, card: dict[str, Any] | None = None) -> N
         "classes": [name.item() for name in model.classes_],
         "prior": model.fit_.reference.prior,
         "epoch": model.fit_.epoch,
+        "history": [asdict(one) for one in model.fit_.history],
         "fallback": model.fit_.fallback,
         "anchor_ids": {m: ids.tolist() for m, ids in model.anchor_ids_.items()},
         "temperature": {m: space.temperature for m, space in model.fit_.reference.anchors.items()},
@@ -143,10 +144,10 @@ def _rebuilt(settings: TicalConfig, config: dict[str, Any], stored: dict[str, Te
     kind = TicalRegressor if settings.task == "regression" else TicalClassifier
     model: Model = kind(settings.model_dump(exclude={"seed"}), seed=settings.seed)
     model.scaler_ = Scaler({m: array[f"mean.{m}"] for m in modalities}, {m: array[f"sd.{m}"] for m in modalities})
-    # A folder of an earlier version names no anchors.
+    # A folder of an earlier version names no anchors, and has no history.
     model.anchor_ids_ = {m: np.array(ids) for m, ids in config.get("anchor_ids", {}).items()}
     model.classes_, model.modalities_ = np.array(classes), modalities
-    model.fit_ = Fit(
-        network.eval(), Reference(anchors, attribution, config["prior"]), config["fallback"], config["epoch"], {}
-    )
+    reference = Reference(anchors, attribution, config["prior"])
+    history = tuple(Epoch(**one) for one in config.get("history", []))
+    model.fit_ = Fit(network.eval(), reference, config["fallback"], config["epoch"], {}, history)
     return model

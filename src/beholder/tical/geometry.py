@@ -24,7 +24,7 @@ def lift(h: Tensor, config: TicalConfig, curvature: Tensor | None = None) -> Ten
     length = h.norm(dim=-1, keepdim=True).clamp_min(1e-12)
     clipped = h * (config.r_max / length).clamp_max(1.0)
     if curvature is None:
-        z: Tensor = geoopt.PoincareBall(c=config.curvature).expmap0(clipped)
+        z: Tensor = geoopt.PoincareBall(c=config.curvature).to(h.device).expmap0(clipped)
     else:  # geoopt's manifold would cut c off from its gradient
         z = ball.project(ball.expmap0(clipped, k=-curvature), k=-curvature)
     return z

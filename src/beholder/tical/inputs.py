@@ -70,7 +70,8 @@ def check_features(
             raise UserError(f"modality {m!r} has {values.shape[-1]} features; in fit it had {kinds[m].width}")
         if kinds is not None and kind_of(values) != kinds[m]:
             raise UserError(f"modality {m!r} has shape {values.shape}; in fit it was {kinds[m]}")
-        _check_values(m, values)
+        if bad := bad_rows(m, values):
+            raise UserError(next(iter(bad.values())))
     for m, ends in (lengths or {}).items():
         if m not in given or given[m].ndim != 3:
             raise UserError(f"lengths of {m!r}, which is no modality of sequences (samples, steps, features)")
@@ -91,8 +92,9 @@ def cut(values: NDArray[Any], lengths: ArrayLike, modality: str) -> Array:
     ends = np.asarray(lengths)
     n, steps = values.shape[:2]
     if ends.shape != (n,) or ends.dtype.kind not in "iu" or ends.min() < 0 or ends.max() > steps:
+        spread = f" from {ends.min()} to {ends.max()}" if ends.size and ends.dtype.kind in "iuf" else ""
         raise UserError(
-            f"lengths of {modality!r} are {ends.dtype} of shape {ends.shape}; "
+            f"lengths of {modality!r} are {ends.dtype} of shape {ends.shape}{spread}; "
             f"they must be {n} whole numbers from 0 to {steps}"
         )
     counts = np.arange(steps)[None, :, None] < ends[:, None, None]
@@ -131,9 +133,10 @@ def check_labels(y: ArrayLike, n: int, classes: ArrayLike | None) -> tuple[Array
     if len(labels) != n:
         raise UserError(f"{len(labels)} labels for {n} samples; every sample needs one")
     if labels.ndim == 1:
+        check_named(labels)
         names, index = np.unique(labels, return_inverse=True)
         if len(names) < 2:
-            raise UserError(f"every label is {names[0]!r}; at least two classes are needed")
+            raise UserError(f"every label is {names[0].item()!r}; at least two classes are needed")
         return np.eye(len(names))[index], names
     weights = np.asarray(labels, np.float64)
     if weights.ndim != 2 or weights.shape[1] < 2 or not np.isfinite(weights).all() or (weights < 0).any():
@@ -145,6 +148,17 @@ def check_labels(y: ArrayLike, n: int, classes: ArrayLike | None) -> tuple[Array
     if len(names) != weights.shape[1]:
         raise UserError(f"{len(names)} class names for {weights.shape[1]} columns of soft labels")
     return weights / total, names
+
+
+def check_named(labels: NDArray[Any]) -> None:
+    """Raises UserError for a label (n,) that is NaN, None or an empty text: it would become a class of its own."""
+    if labels.dtype.kind == "f":
+        nothing = np.isnan(labels)
+    else:
+        nothing = np.array([one is None or one == "" or one != one for one in labels.tolist()], dtype=bool)
+    if nothing.any():
+        row = int(nothing.argmax())
+        raise UserError(f"the label of row {row} is {labels[row : row + 1].tolist()[0]!r}; every sample needs one")
 
 
 def check_held_labels(y: ArrayLike, n: int, classes: NDArray[np.generic]) -> Array:
@@ -248,19 +262,20 @@ def _as_numbers(m: str, values: ArrayLike) -> Array:
     return array.astype(np.float32 if array.ndim == 3 else np.float64, copy=False)
 
 
-def _check_values(m: str, values: Array) -> None:
+def bad_rows(m: str, values: Array) -> dict[int, str]:
+    """Rows that are infinite, or NaN in some features of a row or step only, and what is wrong with each."""
     infinite = np.isinf(values).reshape(len(values), -1).any(axis=1)
-    if infinite.any():
-        row = int(np.flatnonzero(infinite)[0])
-        raise UserError(f"modality {m!r} is infinite in row {row}; use NaN in the whole row where it is missing")
+    out = {
+        int(row): f"modality {m!r} is infinite in row {row}; use NaN in the whole row where it is missing"
+        for row in np.flatnonzero(infinite)
+    }
     gaps = np.isnan(values)
     part = gaps.any(axis=-1) & ~gaps.all(axis=-1)
-    if part.any():
-        row, *step = np.argwhere(part)[0].tolist()
+    for row, *step in np.argwhere(part).tolist():
         which = f"row {row}, step {step[0]}" if step else f"row {row}"
-        raise UserError(
-            f"modality {m!r} is NaN in a part of {which}; fill it, or make the whole {'step' if step else 'row'} NaN"
-        )
+        whole = "step" if step else "row"
+        out.setdefault(row, f"modality {m!r} is NaN in a part of {which}; fill it, or make the whole {whole} NaN")
+    return out
 
 
 def _nothing(n: int, kind: Kind) -> Array:

@@ -15,6 +15,7 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
+from beholder.errors import UserError
 from beholder.tical.config import TicalConfig
 from beholder.tical.decoupled import Decoupled, Parted
 from beholder.tical.encoders import encoder, perceptron
@@ -54,6 +55,8 @@ class Network(nn.Module):
         self.config = config
         m, d = len(kinds), config.embed_dim
         self.encoders = nn.ModuleList([encoder(kind, config) for kind in kinds.values()])
+        if config.encoder == "pooled" and not any(kind.is_sequence for kind in kinds.values()):
+            raise UserError("setting encoder = 'pooled' is about sequences, and no modality has steps; leave it out")
         staged = config.stages != "none"
         self.decoupled = Decoupled(m, config, n_classes) if not staged and config.fusion == "decoupled" else None
         self.log_curvature = nn.Parameter(torch.tensor(math.log(config.curvature))) if config.learn_curvature else None
@@ -208,7 +211,7 @@ def stage_shares(consistency: Tensor, cuts: Tensor) -> Tensor:
 
 def expected(logits: Tensor, config: TicalConfig) -> Tensor:
     """The expected value of the classes of a number, (B, K) to (B, 1)."""
-    values = torch.from_numpy(level_values(config.label_edges)).to(logits.dtype)
+    values = torch.from_numpy(level_values(config.label_edges)).to(logits)
     return torch.softmax(logits, dim=1) @ values[:, None]
 
 

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict
 from beholder.batch.files import replacing
 from beholder.errors import UserError
 from beholder.tical.bundle import Bundle
-from beholder.tical.evaluation import fit_bundle, grouping, measure_model
-from beholder.tical.folder import Model, save
+from beholder.tical.evaluation import fit_bundle, mean_consistency, measure_model
+from beholder.tical.folder import save
 from beholder.tical.recipe import TicalRecipe, read_table, tables_of
 
 RESULT, SUMMARY, MODEL = "result.json", "summary.json", "model"
@@ -96,7 +96,7 @@ def _run(recipe: TicalRecipe, bundle: Bundle, folder: Path, facts: dict[str, Any
         **facts,
         "epoch": model.fit_.epoch,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _VERSIONS}},
-        "mean_consistency": {split: _consistency(model, bundle, split) for split in _splits(bundle)},
+        "mean_consistency": mean_consistency(model, bundle),
         "test": measure_model(model, bundle.part("test"), recipe.measures),
     }
     with replacing(folder / RESULT) as temporary:
@@ -112,17 +112,6 @@ def _stored(file: Path, facts: dict[str, Any]) -> dict[str, Any]:
                 f"{file} is of another {name.replace('_', ' ')}; choose another folder with -o, or delete this one"
             )
     return stored
-
-
-def _splits(bundle: Bundle) -> list[str]:
-    return [] if bundle.split is None else sorted(set(bundle.split.tolist()))
-
-
-def _consistency(model: Model, bundle: Bundle, split: str) -> float | None:
-    """Mean C; a training part far below the others says that anchors are overfitted."""
-    part = bundle.part(split)
-    value = model.assess(part.x, by=grouping(model, part))["consistency"]
-    return None if np.isnan(value).all() else float(np.nanmean(value))
 
 
 def _digest(table: Path) -> str:

@@ -12,7 +12,7 @@ from sklearn.base import RegressorMixin
 from beholder.errors import UserError
 from beholder.tical.config import Task
 from beholder.tical.estimator import Held, TicalEstimator, check_predicted, given_labels, status_of
-from beholder.tical.fit import Material
+from beholder.tical.fitted import Material
 from beholder.tical.inputs import Array, Features, Groups, Lengths, check_numbers
 from beholder.tical.levels import level_values, levels_of
 

@@ -61,10 +61,11 @@ def embed(network: Network, x: Mapping[str, Array]) -> tuple[dict[str, Tensor], 
     """Per modality the points (n, embed_dim) in the space of anchors, and the head's probabilities (n, K)."""
     network.eval()
     given, present = tensors(x)
-    parts = [network.embed([one[rows] for one in given], present[rows]) for rows in _parts(given)]
+    place = _device(network)
+    parts = [network.embed([one[rows].to(place) for one in given], present[rows].to(place)) for rows in _parts(given)]
     h = [torch.cat(one) for one in zip(*parts, strict=True)]
-    points = {m: lift(one, network.measured) for m, one in zip(x, h, strict=True)}
-    heads = [torch.softmax(one, dim=1).double().numpy() for one in network.tell(h, present)]
+    points = {m: lift(one.cpu(), network.measured) for m, one in zip(x, h, strict=True)}
+    heads = [torch.softmax(one, dim=1).double().cpu().numpy() for one in network.tell(h, present.to(place))]
     return points, dict(zip(x, heads, strict=True))
 
 
@@ -128,14 +129,21 @@ def forward(network: Network, x: Mapping[str, Array], found: Assessment, prior: 
     network.eval()
     given, present = tensors(x)
     told = conditions(found, prior, network.config)
+    place = _device(network)
     parts: list[Output] = [
-        network([one[rows] for one in given], present[rows], *(one[rows] for one in told)) for rows in _parts(given)
+        network([one[rows].to(place) for one in given], *(one[rows].to(place) for one in (present, *told)))
+        for rows in _parts(given)
     ]
     return Output(
-        torch.cat([part.fused for part in parts]),
-        [torch.cat(one) for one in zip(*(part.unimodal for part in parts), strict=True)],
-        [torch.cat(one) for one in zip(*(part.pairs for part in parts), strict=True)],
+        torch.cat([part.fused for part in parts]).cpu(),
+        [torch.cat(one).cpu() for one in zip(*(part.unimodal for part in parts), strict=True)],
+        [torch.cat(one).cpu() for one in zip(*(part.pairs for part in parts), strict=True)],
     )
+
+
+def _device(network: Network) -> torch.device:
+    """Where the network is: with `device="cuda"` on the GPU while it is trained."""
+    return next(network.parameters()).device
 
 
 def _parts(given: list[Tensor]) -> Iterator[slice]:
