@@ -127,7 +127,7 @@ def test_what_can_not_be_merged_is_named(tmp_path: Path, tiny: Path) -> None:
 
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4"}
-SRUN = {"SLURM_PROCID": "0", "SLURM_NTASKS": "2"}
+SRUN = {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"}
 ARRAY = {
     f"SLURM_ARRAY_TASK_{name}": value for name, value in {"ID": "7", "MIN": "5", "MAX": "11", "COUNT": "4"}.items()
 }
@@ -158,6 +158,7 @@ def test_launchers_say_which_slice(environment: dict[str, str], expected: Slice)
         ({"SLURM_ARRAY_TASK_ID": "7"}, "SLURM_ARRAY_TASK_MIN is '', expected a whole number"),
         (ARRAY | {"SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MAX": "12"}, "must be evenly spaced"),
         (ARRAY | {"SLURM_ARRAY_TASK_ID": "13"}, "array task 4 of 4"),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, "SLURM_STEP_NUM_TASKS .srun."),  # a batch script, without srun
     ],
 )
 def test_an_environment_that_gives_no_slice_is_named(environment: dict[str, str], message: str) -> None:
@@ -215,7 +216,7 @@ def test_tasks_of_a_slurm_array_share_a_folder(
     for name, value in {"MIN": "1", "MAX": "3", "COUNT": "3"}.items():
         monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
     monkeypatch.setenv("SLURM_PROCID", "0")  # of the batch step, where the command runs without srun
-    monkeypatch.setenv("SLURM_NTASKS", "1")
+    monkeypatch.setenv("SLURM_NTASKS", "4")
     command = ["score", str(photos), "--model", str(tiny), "--workers", "1", "--shard", "env", "--resume"]
     for task in (3, 1, 2):
         monkeypatch.setenv("SLURM_ARRAY_TASK_ID", str(task))

@@ -26,8 +26,10 @@ ENVIRONMENT = "env"
 PLACE = "{shard}"
 """What stands for the slice in the name of an output."""
 
-_LAUNCHERS = (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"))
-"""Number from 0, and of how many: torchrun, then srun, which starts one torchrun per machine where there are both."""
+_LAUNCHERS = (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"))
+"""Number from 0, and of how many: torchrun, then srun, which starts one torchrun per machine where there are both.
+
+Not SLURM_NTASKS: `sbatch --ntasks 4` sets it for its script, too, which runs once."""
 
 
 def parse_slice(text: str, environment: Mapping[str, str] = os.environ) -> Slice:
@@ -83,7 +85,8 @@ def _slice_of_environment(environment: Mapping[str, str]) -> Slice:
         if n_tasks is None:
             raise UserError(
                 f"--shard {ENVIRONMENT}: the environment has no RANK and WORLD_SIZE (torchrun), SLURM_PROCID and "
-                "SLURM_NTASKS (srun), or SLURM_ARRAY_TASK_ID (sbatch --array). Give the slice as i/n, such as 2/8"
+                "SLURM_STEP_NUM_TASKS (srun), or SLURM_ARRAY_TASK_ID (sbatch --array). Give the slice as i/n, such as "
+                "2/8"
             )
     n_tasks = n_tasks or 1
     if not (0 <= rank < world and 0 <= array < n_tasks):
