@@ -15,7 +15,7 @@ from rich.table import Table
 from beholder.batch.files import replacing
 from beholder.batch.workers import usable_cpus
 from beholder.errors import UserError
-from beholder.tical.votes import read_votes, research_actors
+from beholder.tical.votes import Design, FullDesign, read_votes, research_actors
 
 if TYPE_CHECKING:
     from beholder.tical.pairing import Rule
@@ -46,7 +46,12 @@ def votes(
     ] = None,
     arm: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated. Default: all.")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Draws of raters, each with its folds.")] = 10,
-    k: Annotated[int, typer.Option("--raters", min=1, help="Raters drawn per clip and modality.")] = 3,
+    k: Annotated[
+        int | None, typer.Option("--raters", min=1, help="Raters drawn per clip and modality. Default: 3.")
+    ] = None,
+    full: Annotated[
+        FullDesign | None, typer.Option("--design", help="All raters and their levels instead of a draw.")
+    ] = None,
     research: Annotated[
         bool, typer.Option("--research", help="Only the actors on which variants were chosen.")
     ] = False,
@@ -59,12 +64,24 @@ def votes(
 
     console = Console(highlight=False, markup=False)
     arms = _arms(arm, ORDER)
+    if k is not None and full is not None:
+        raise UserError(f"--raters {k} draws raters and --design {full} takes all; give one of them")
+    design: Design = full or k or 3
     data = read_votes(folder)
     if smoke:
         with TemporaryDirectory() as nowhere:
-            run = Run(data, Path(nowhere), repeats=1, research=True)
+            run = Run(data, Path(nowhere), design, repeats=1, research=True)
             known = research_actors(data.actor)
-            run_study(data, run.folder, arms=_SMOKE, repeats=1, folds=_SMOKE_FOLDS, actors=known, on_done=console.print)
+            run_study(
+                data,
+                run.folder,
+                arms=_SMOKE,
+                design=design,
+                repeats=1,
+                folds=_SMOKE_FOLDS,
+                actors=known,
+                on_done=console.print,
+            )
             console.print(f"It runs: {len(results_of(run, _SMOKE_FOLDS)[0].rows)} arms, nothing stored")
         return
     out = _kept(out)
@@ -72,14 +89,14 @@ def votes(
         data,
         out,
         arms=arms,
-        k=k,
+        design=design,
         repeats=repeats,
         folds=FOLDS,
         actors=research_actors(data.actor) if research else None,
         workers=workers or usable_cpus(),
         on_done=console.print,
     )
-    _report(results_of(Run(data, out, k, repeats, research)), out, console)
+    _report(results_of(Run(data, out, design, repeats, research)), out, console)
 
 
 @bench.command("pairing")

@@ -23,7 +23,7 @@ from beholder.tical.classifier import TicalClassifier
 from beholder.tical.config import VARIANTS, TicalConfig
 from beholder.tical.consistency import jensen_shannon, overlap
 from beholder.tical.inputs import fit_scaler
-from beholder.tical.votes import EMOTIONS, MODALITIES, Round, Votes, draw_round
+from beholder.tical.votes import EMOTIONS, MODALITIES, Design, Round, Votes, design_name, make_round, whole_round
 
 Array = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def run_study(
     out: Path,
     *,
     arms: Sequence[str],
-    k: int = 3,
+    design: Design = 3,
     repeats: int = 10,
     folds: int = 5,
     actors: NDArray[np.int64] | None = None,
@@ -64,14 +64,17 @@ def run_study(
 
     With `actors` all others are left out, as if they did not exist. More than one of `workers` are processes of one
     thread each, that end with this one. `on_done` gets a line with the time left for each file that was written.
+    Raises UserError where the votes lack what the design needs.
     """
+    if not isinstance(design, int):
+        whole_round(votes, design)  # says what is missing before any process starts
     jobs: list[Job] = [
-        (votes, out, arm, k, repeat, folds, actors)
+        (votes, out, arm, design, repeat, folds, actors)
         for arm in arms
         for repeat in range(repeats)
-        if not prediction_file(out, arm, k, repeat).exists()
+        if not prediction_file(out, arm, design, repeat).exists()
     ]
-    run_parts(_tell, jobs, workers, lambda _, __, arm, k, repeat, *___: f"{arm}, k = {k}, repeat {repeat}", on_done)
+    run_parts(_tell, jobs, workers, _job_title, on_done)
 
 
 def run_parts(
@@ -113,10 +116,16 @@ def _one_by_one(work: Callable[..., None], jobs: Iterable[Job]) -> Iterable[Job]
         yield job
 
 
-def _tell(votes: Votes, out: Path, arm: str, k: int, repeat: int, folds: int, actors: NDArray[np.int64] | None) -> None:
+def _job_title(_: Votes, __: Path, arm: str, design: Design, repeat: int, *___: object) -> str:
+    return f"{arm}, {f'k = {design}' if isinstance(design, int) else design}, repeat {repeat}"
+
+
+def _tell(
+    votes: Votes, out: Path, arm: str, design: Design, repeat: int, folds: int, actors: NDArray[np.int64] | None
+) -> None:
     """One arm on one repeat, and its file."""
-    told = cross_validate(restrict(draw_round(votes, k, repeat), actors), ARMS[arm], folds, repeat)
-    write_arrays(prediction_file(out, arm, k, repeat), asdict(told))
+    told = cross_validate(restrict(make_round(votes, design, repeat), actors), ARMS[arm], folds, repeat)
+    write_arrays(prediction_file(out, arm, design, repeat), asdict(told))
 
 
 def cross_validate(drawn: Round, arm: Arm, folds: int, repeat: int) -> Told:
@@ -130,9 +139,9 @@ def cross_validate(drawn: Round, arm: Arm, folds: int, repeat: int) -> Told:
     return Told(**out)
 
 
-def prediction_file(out: Path, arm: str, k: int, repeat: int) -> Path:
+def prediction_file(out: Path, arm: str, design: Design, repeat: int) -> Path:
     """Where the predictions of one arm and repeat are."""
-    return out / arm / f"k{k}-{repeat:02d}.npz"
+    return out / arm / f"{design_name(design)}-{repeat:02d}.npz"
 
 
 def read_told(file: Path) -> Told:
@@ -152,12 +161,13 @@ def restrict(drawn: Round, actors: NDArray[np.int64] | None) -> Round:
         drawn.y[rows],
         drawn.actor[rows],
         drawn.hard[rows],
+        drawn.divergence[rows],
     )
 
 
 def _votes(drawn: Round, _: NDArray[np.int64], tell: NDArray[np.int64]) -> Told:
     """Nothing learned: the shares as they are, their sum, and 1 - JSD."""
-    voice, face = (drawn.x[m][tell] for m in MODALITIES)
+    voice, face = (drawn.shares[m][tell] for m in MODALITIES)
     return _told((voice + face) / 2, voice, face, 1 - jensen_shannon(voice, face))
 
 

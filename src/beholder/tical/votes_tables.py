@@ -31,8 +31,9 @@ from beholder.tical.endpoints import (
     voice_hits,
 )
 from beholder.tical.study import ARMS, Told, prediction_file, read_told, restrict
-from beholder.tical.votes import Round, Votes, draw_round, research_actors
+from beholder.tical.votes import FULL_DESIGNS, Design, Round, Votes, design_name, make_round, research_actors
 
+REGISTERED_DESIGN: Design = 3
 REGISTERED = ("tical-attribution", "tical-published")
 REFERENCES = ("votes", "logistic", "tical-concat")
 ORDER = (*REFERENCES, *REGISTERED, *(arm for arm in ARMS if arm not in (*REFERENCES, *REGISTERED)))
@@ -50,7 +51,7 @@ class Run:
 
     votes: Votes
     folder: Path
-    k: int = 3
+    design: Design = 3
     repeats: int = 10
     research: bool = False
     """Whether it knew the research actors only."""
@@ -84,17 +85,22 @@ class _About:
 
 
 def results_of(run: Run, folds: int = FOLDS) -> list[Result]:
-    """Tables of all arms whose predictions are complete; with k = 3 and all actors also the registered endpoints.
+    """Tables of all arms whose predictions are complete, of their own names for each design.
 
-    Raises UserError where predictions are about other clips.
+    The registered design, `k` = 3, has them of the actors that decide and of all, and its endpoints; the others, which
+    decide nothing, have them of all actors. Raises UserError where predictions are about other clips.
     """
     done = [
-        arm for arm in ORDER if all(prediction_file(run.folder, arm, run.k, r).exists() for r in range(run.repeats))
+        arm
+        for arm in ORDER
+        if all(prediction_file(run.folder, arm, run.design, r).exists() for r in range(run.repeats))
     ]
     research = research_actors(run.votes.actor)
-    facts = {"k": run.k, "repeats": run.repeats, "folds": folds, "research_actors": research.tolist()}
-    rounds = [draw_round(run.votes, run.k, repeat) for repeat in range(run.repeats)]
-    name = "emotion-votes" if run.k == 3 else f"emotion-votes-k{run.k}"
+    design = {"k": run.design} if isinstance(run.design, int) else {"design": run.design}
+    facts = {**design, "repeats": run.repeats, "folds": folds, "research_actors": research.tolist()}
+    rounds = [make_round(run.votes, run.design, repeat) for repeat in range(run.repeats)]
+    registered = run.design == REGISTERED_DESIGN
+    name = "emotion-votes" if registered else f"emotion-votes-{design_name(run.design)}"
     if not done:
         return []
     if run.research:
@@ -105,11 +111,14 @@ def results_of(run: Run, folds: int = FOLDS) -> list[Result]:
         ]
     others = np.setdiff1d(run.votes.actor, research)
     decide, everybody = (_About(run, rounds, facts, shown) for shown in (others, None))
+    who = f"all {len(research) + len(others)} actors"
+    if not registered:
+        return [_arms(name, who, everybody, done)]
     found = [
         _arms(name, f"the {len(others)} actors that nothing was chosen on", decide, done),
-        _arms(f"{name}-all", f"all {len(research) + len(others)} actors", everybody, done),
+        _arms(f"{name}-all", who, everybody, done),
     ]
-    if run.k == 3 and set(REFERENCES) <= set(done):
+    if set(REFERENCES) <= set(done):
         about = {f"{len(others)} other actors": decide, f"all {len(research) + len(others)}": everybody}
         found.append(_registered(about, done))
     return found
@@ -125,10 +134,30 @@ def _arms(name: str, who: str, about: _About, arms: Sequence[str]) -> Result:
         measured[arm] = {**{column: vars(number) for column, number in numbers.items()}, "ece": ece}
         rows.append([arm, *(f"{number.value:.3f}" for number in numbers.values()), f"{ece:.3f}"])
     run, folds = about.run, about.facts["folds"]
-    title = f"CREMA-D votes, {run.k} raters per clip and modality, told about {who}"
     n = len(answers.rounds[0].y)
     notes = [f"Human votes as input. Mean of {run.repeats} repeats of {folds} folds by actor; n = {n} clips."]
-    return Result(name, title, ["arm", *_COLUMNS, "ECE"], rows, {**about.facts, "arms": measured}, notes)
+    if run.design in FULL_DESIGNS:
+        notes.append(
+            "What voice and face show, and conflict, are here majorities of the very votes that are the input, so the "
+            "columns about them (voice to C) are no test."
+        )
+    columns = ["arm", *_COLUMNS, "ECE"]
+    return Result(name, _title(run, who), columns, rows, {**about.facts, "arms": measured}, notes + _beside(run))
+
+
+def _title(run: Run, who: str) -> str:
+    inputs = {
+        "full": "all raters of each modality and their levels",
+        "full-intended": "all raters of each modality and their levels, to tell the intended emotion",
+    }
+    given = f"{run.design} raters per clip and modality" if isinstance(run.design, int) else inputs[run.design]
+    return f"CREMA-D votes, {given}, told about {who}"
+
+
+def _beside(run: Run) -> list[str]:
+    if run.design == REGISTERED_DESIGN:
+        return []
+    return ["Beside the registered study of three raters; decides nothing. Arms were chosen on some of these actors."]
 
 
 _COLUMNS = (
@@ -218,7 +247,7 @@ def _answers(about: _About, arm: str) -> Answers:
     asked_about, told = [], []
     for repeat, drawn in enumerate(about.rounds):
         drawn = restrict(drawn, about.within)
-        stored = read_told(prediction_file(about.run.folder, arm, about.run.k, repeat))
+        stored = read_told(prediction_file(about.run.folder, arm, about.run.design, repeat))
         if len(stored.fused) != len(drawn.y):
             raise UserError(
                 f"{about.run.folder} holds predictions about other clips; was it made with --research? Name another"
