@@ -15,7 +15,8 @@ METRICS = ("wa", "ua", "weighted_f1", "macro_f1")
 """Accuracy (WA, WAR), mean recall over classes (UA, UAR), F1 averaged by support, and over classes."""
 
 RESAMPLES = 1000
-_BINS = 15
+BINS = 15
+"""Of confidence, of equal width."""
 
 
 def measure(truth: ArrayLike, pred: ArrayLike, weights: Array | None = None) -> dict[str, float]:
@@ -55,6 +56,10 @@ def intervals(
 
 
 def calibration_error(hit: Array, confidence: Array) -> float:
-    """Expected calibration error: the gap between confidence and hits, (n,) each, over 15 bins of equal width."""
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    return float(np.abs(np.bincount(bins, hit - confidence, _BINS)).sum() / len(hit))
+    """Expected calibration error: the gap between confidence and hits, (n,) each, over `BINS`."""
+    return float(np.abs(np.bincount(confidence_bin(confidence), hit - confidence, BINS)).sum() / len(hit))
+
+
+def confidence_bin(confidence: Array) -> NDArray[np.int64]:
+    """(n,) from 0 to `BINS` - 1, for confidences in [0, 1]."""
+    return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)

@@ -30,6 +30,7 @@ from beholder.tical.endpoints import (
     resample_actors,
     voice_hits,
 )
+from beholder.tical.fused_tables import COLUMNS, fused_rows
 from beholder.tical.study import ARMS, Told, prediction_file, read_told, restrict
 from beholder.tical.votes import FULL_DESIGNS, Design, Round, Votes, design_name, make_round, research_actors
 
@@ -113,10 +114,13 @@ def results_of(run: Run, folds: int = FOLDS) -> list[Result]:
     decide, everybody = (_About(run, rounds, facts, shown) for shown in (others, None))
     who = f"all {len(research) + len(others)} actors"
     if not registered:
-        return [_arms(name, who, everybody, done)]
+        return [_arms(name, who, everybody, done), _fused(f"{name}-fused", who, everybody, done)]
+    few = f"the {len(others)} actors that nothing was chosen on"
     found = [
-        _arms(name, f"the {len(others)} actors that nothing was chosen on", decide, done),
+        _arms(name, few, decide, done),
         _arms(f"{name}-all", who, everybody, done),
+        _fused(f"{name}-fused", few, decide, done),
+        _fused(f"{name}-fused-all", who, everybody, done),
     ]
     if set(REFERENCES) <= set(done):
         about = {f"{len(others)} other actors": decide, f"all {len(research) + len(others)}": everybody}
@@ -133,9 +137,8 @@ def _arms(name: str, who: str, about: _About, arms: Sequence[str]) -> Result:
         ece = float(np.mean([fused_calibration_error(r, t) for r, t in zip(answers.rounds, answers.told, strict=True)]))
         measured[arm] = {**{column: vars(number) for column, number in numbers.items()}, "ece": ece}
         rows.append([arm, *(f"{number.value:.3f}" for number in numbers.values()), f"{ece:.3f}"])
-    run, folds = about.run, about.facts["folds"]
-    n = len(answers.rounds[0].y)
-    notes = [f"Human votes as input. Mean of {run.repeats} repeats of {folds} folds by actor; n = {n} clips."]
+    run = about.run
+    notes = [_about_what(about, len(answers.rounds[0].y))]
     if run.design in FULL_DESIGNS:
         notes.append(
             "What voice and face show, and conflict, are here majorities of the very votes that are the input, so the "
@@ -143,6 +146,26 @@ def _arms(name: str, who: str, about: _About, arms: Sequence[str]) -> Result:
         )
     columns = ["arm", *_COLUMNS, "ECE"]
     return Result(name, _title(run, who), columns, rows, {**about.facts, "arms": measured}, notes + _beside(run))
+
+
+def _fused(name: str, who: str, about: _About, arms: Sequence[str]) -> Result:
+    known = {arm: _answers(about, arm) for arm in arms}
+    rows, measured = fused_rows(known)
+    clips = ", ".join(f"{part} {n}" for part, n in measured["clips"].items())
+    best = measured["better_baseline"]
+    notes = [
+        _about_what(about, len(next(iter(known.values())).rounds[0].y)),
+        f"Clips: {clips} (JSD of all raters' votes for voice and for face, cut at .171 and .379 bits).",
+        *([f"Differences from {best} with paired 95 % bootstrap intervals over actors."] if best else ()),
+        "Decides nothing.",
+    ]
+    title = f"{_title(about.run, who)}: the fused answer"
+    return Result(name, title, COLUMNS, rows, {**about.facts, **measured}, notes)
+
+
+def _about_what(about: _About, clips: int) -> str:
+    repeats, folds = about.run.repeats, about.facts["folds"]
+    return f"Human votes as input. Mean of {repeats} repeats of {folds} folds by actor; n = {clips} clips."
 
 
 def _title(run: Run, who: str) -> str:
