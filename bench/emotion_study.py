@@ -10,9 +10,10 @@ design has results of its own name, about all actors, which decide nothing.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from record import Table, publish, script
+from record import RESULTS, Table, publish, script
 
 from beholder.batch.workers import usable_cpus
 from beholder.tical.study import run_study
@@ -20,9 +21,9 @@ from beholder.tical.votes import FULL_DESIGNS, Design, read_votes, research_acto
 from beholder.tical.votes_tables import FOLDS, ORDER, Run, results_of
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, then measure."""
-    asked = _arguments()
+    asked = _arguments(arguments)
     votes = read_votes(asked.votes)
     design: Design = asked.design or asked.k
     run_study(
@@ -38,10 +39,18 @@ def main() -> None:
     )
     for one in results_of(Run(votes, asked.run, design, asked.repeats, asked.research)):
         table = Table(one.columns, one.rows)
-        publish(one.name, one.title, table, measured=one.measured, notes=one.notes, busy_before=None)
+        publish(
+            one.name,
+            one.title,
+            table,
+            measured=one.measured,
+            notes=one.notes,
+            busy_before=None,
+            folder=asked.results,
+        )
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("votes", type=Path, help="folder with votes.csv")
     parser.add_argument("run", type=Path, help="folder of predictions")
@@ -52,7 +61,8 @@ def _arguments() -> argparse.Namespace:
     inputs.add_argument("--design", choices=FULL_DESIGNS, help="all raters and their levels instead of a draw")
     parser.add_argument("--research", action="store_true", help="research actors only")
     parser.add_argument("--workers", type=int, default=usable_cpus(), help="processes; default: cores")
-    return parser.parse_args()
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

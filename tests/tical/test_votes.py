@@ -136,10 +136,12 @@ def test_tables_and_endpoints_come_from_stored_predictions(tmp_path: Path) -> No
         file = prediction_file(tmp_path, arm, 3, 0)
         file.parent.mkdir()
         file.write_bytes(prediction_file(tmp_path, "logistic", 3, 0).read_bytes())
-    decide, everybody, endpoints = results_of(Run(votes, tmp_path, repeats=1), folds=2)
-    assert [one.name for one in (decide, everybody, endpoints)] == [
+    decide, everybody, fused, fused_all, endpoints = results_of(Run(votes, tmp_path, repeats=1), folds=2)
+    assert [one.name for one in (decide, everybody, fused, fused_all, endpoints)] == [
         "emotion-votes",
         "emotion-votes-all",
+        "emotion-votes-fused",
+        "emotion-votes-fused-all",
         "emotion-endpoints",
     ]
     assert [row[0] for row in decide.rows] == arms

@@ -157,7 +157,7 @@ def _fused(name: str, who: str, about: _About, arms: Sequence[str]) -> Result:
         _about_what(about, len(next(iter(known.values())).rounds[0].y)),
         f"Clips: {clips} (JSD of all raters' votes for voice and for face, cut at .171 and .379 bits).",
         *([f"Differences from {best} with paired 95 % bootstrap intervals over actors."] if best else ()),
-        "Decides nothing.",
+        *(_beside(about.run) or ["Decides nothing."]),
     ]
     title = f"{_title(about.run, who)}: the fused answer"
     return Result(name, title, COLUMNS, rows, {**about.facts, **measured}, notes)
