@@ -90,7 +90,7 @@ class Rate:
 
 def decoded(megapixels: float) -> float:
     """Megapixels of a square JPEG that are decoded for the default view."""
-    side = round((megapixels * 1e6) ** 0.5)
+    side = max(1, round((megapixels * 1e6) ** 0.5))
     smallest = SPARE * min(Fit().size(side, side))
     return megapixels / max(s for s in (1, 2, 4, 8) if s == 1 or side // s >= smallest) ** 2
 
