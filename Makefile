@@ -2,7 +2,8 @@
 #   make score    installs the light core into .venv and scores examples/
 #   make test     installs everything and runs what CI runs
 #
-# uv is used where there is one, because it installs several times faster; pip does as well.
+# uv is used where there is one, because it installs several times faster; pip does as well. `make test`, which has
+# gigabytes to install, fetches uv into .venv where there is none, and goes on with pip where that is not to be had.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,6 +22,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
 RIGHT_PYTHON := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p $(RIGHT_PYTHON) >/dev/null 2>&1 && { command -v $$p; break; }; done)
+EVERYTHING := -e '.[all,test]' $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
 
 # Every test process gets one core: numeric libraries that each start a thread per core only slow each other down.
@@ -73,5 +75,6 @@ $(CORE): pyproject.toml | $(BIN)/python
 
 $(ALL): pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "installing everything into $(VENV), once; with torch this takes minutes and, on Linux, gigabytes"
-	@$(INSTALL) -e '.[all,test]' $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+	@$(if $(UV),,{ $(BIN)/python -m pip install --quiet uv && \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python $(EVERYTHING); } || )$(INSTALL) $(EVERYTHING)
 	@touch $(CORE) $@

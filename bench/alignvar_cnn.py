@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from beholder.alignvar.config import FACTOR
+from beholder.alignvar.config import FACTOR, SIZES
 from beholder.alignvar.crops import Crops, held_out_crops, read_photos
 from beholder.alignvar.degrade import enlarge
 from beholder.alignvar.gate import measure
@@ -157,7 +157,7 @@ def save(model: Cnn, out: Path, facts: dict[str, object]) -> None:
 
 
 def load_upscaler(folder: Path, device: str = "cpu") -> Upscaler:
-    """A model that `save` wrote, as `beholder.upscale` takes it; at fidelity 1, as `nano` is used."""
+    """A model that `save` wrote, as `beholder.upscale` takes it; at the fidelity of `nano`."""
     file = folder / WEIGHTS_FILE
     with safe_open(file, framework="pt") as opened:
         facts = json.loads((opened.metadata() or {}).get("cnn", "null"))
@@ -177,7 +177,7 @@ def load_upscaler(folder: Path, device: str = "cpu") -> Upscaler:
         name=folder.name,
         sha256="",
         tile=TILE,
-        fidelity=1.0,
+        fidelity=SIZES["nano"].fidelity,
         decode="greedy",
         device=device,
         batch_size=CPU_BATCH if device == "cpu" else GPU_BATCH,

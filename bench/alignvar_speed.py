@@ -175,7 +175,8 @@ def _uncached(model: AlignVar, tokeniser: Tokeniser, lr: Tensor) -> Tensor:
 
 
 def measure(contender: Contender, device: str, narrower: int, repeats: int, threads: int, steps: int) -> Measured:
-    """Run one contender in this process, a first time uncounted, but for 200 steps on a CPU, whose first is nothing."""
+    """Run one contender in this process, a first time uncounted. 200 steps on a CPU, where they take minutes, run once;
+    the first of them is nothing beside the others."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     if contender.kind == "diffusion":
@@ -198,9 +199,10 @@ def measure(contender: Contender, device: str, narrower: int, repeats: int, thre
             torch.cuda.synchronize()
         return (time.perf_counter() - start) / contender.batch
 
-    if on_gpu or contender.kind != "diffusion":
+    minutes = contender.kind == "diffusion" and not on_gpu
+    if not minutes:
         once()
-    seconds = statistics.median(once() for _ in range(repeats))
+    seconds = statistics.median(once() for _ in range(1 if minutes else repeats))
     peak = torch.cuda.max_memory_allocated() / 1e6 if on_gpu else _peak_rss_mb()
     return Measured(sum(p.numel() for network in networks for p in network.parameters()), passes, seconds, peak)
 
