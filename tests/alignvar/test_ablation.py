@@ -50,6 +50,7 @@ def test_the_recipe_has_every_row_of_the_grid_and_no_two_are_the_same_run(base) 
     assert runs["no HCC"].recipe.loss.hcc.weight == 0
     assert runs["pixel HCC"].recipe.loss.hcc.space == "pixel"
     assert runs["full"].recipe.loss.hcc.weight == 1
+    assert runs["pixel HCC"].recipe.loss.hcc.reduction == runs["full"].recipe.loss.hcc.reduction  # of the recipe
 
 
 def test_a_run_is_found_by_what_its_weights_depend_on_alone(base, tmp_path: Path, monkeypatch) -> None:

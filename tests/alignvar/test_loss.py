@@ -78,6 +78,27 @@ def test_the_loss_is_the_equation_of_the_paper_as_means(tokeniser, pictures):
     torch.testing.assert_close(plain, total / 4)
 
 
+def test_norms_are_reduced_as_told(tokeniser, pictures):
+    z, logits = tokeniser.encode(pictures).detach(), torch.randn(2, 30, 32)
+    quantised = tokeniser.quantise(z)
+
+    def loss(reduction):
+        return consistency_loss(logits, tokeniser, z, quantised, pictures, HccConfig(reduction=reduction))
+
+    torch.testing.assert_close(loss("scales"), loss("mean") / 4)
+    finest = 8 * 4 * 4  # elements per picture; coarser scales have fewer
+    assert loss("mean") < loss("sum") < finest * loss("mean")
+    twice = consistency_loss(
+        logits.repeat(2, 1, 1),
+        tokeniser,
+        z.repeat(2, 1, 1, 1),
+        tokeniser.quantise(z.repeat(2, 1, 1, 1)),
+        pictures.repeat(2, 1, 1, 1),
+        HccConfig(reduction="sum"),
+    )
+    torch.testing.assert_close(twice, loss("sum"))
+
+
 def test_the_target_of_the_paper_is_quantised(tokeniser, pictures):
     z = tokeniser.encode(pictures).detach()
     quantised = tokeniser.quantise(z)

@@ -27,7 +27,8 @@ def test_the_factor_follows_the_guidance():
     torch.nn.init.normal_(made.layers[2].weight)
     tokens = torch.randn(1, 1, 32)
     low, high = made.factor(tokens, torch.zeros(1, 1, 1)), made.factor(tokens, torch.ones(1, 1, 1))
-    assert (low - high).abs().max() > 1e-3
+    other = made.factor(torch.randn(1, 1, 32), torch.zeros(1, 1, 1))
+    assert (low - high).abs().mean() > 0.2 * (low - other).abs().mean()  # heard among 32 channels of the token
 
 
 def test_off_has_no_parameters_and_leaves_tokens_alone(tokeniser, pictures, lr):

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -53,12 +53,15 @@ JUDGED_BY = LossConfig(token_noise=0.0)
 """Losses that every row is measured with, whatever it was trained with."""
 
 
+_Config = TypeVar("_Config", ScaConfig, HccConfig)
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Row(_Strict):
-    """One line of the table. What it says stands in the place of what the recipe says."""
+    """One line of the table. Each field that it says stands in the place of the recipe's."""
 
     sca: ScaConfig | None = None
     hcc: HccConfig | None = None
@@ -99,8 +102,8 @@ def run_of(recipe: AblationRecipe, row: str, seed: int, out: Path, results: Path
     """The run of a row and a seed, below `out`, and its numbers, below `results`. Raises UserError where there is no
     tokeniser yet."""
     base, change = recipe.base, recipe.rows[row]
-    loss = base.loss.model_copy(update={"hcc": change.hcc or base.loss.hcc})
-    one = base.model_copy(update={"seed": seed, "sca": change.sca or base.sca, "loss": loss})
+    loss = base.loss.model_copy(update={"hcc": _changed(base.loss.hcc, change.hcc)})
+    one = base.model_copy(update={"seed": seed, "sca": _changed(base.sca, change.sca), "loss": loss})
     file = base.tokeniser / TOKENISER_FILE
     if not file.is_file():
         raise UserError(f"{file} is not there; train the tokeniser first: beholder train alignvar-tokenizer")
@@ -110,6 +113,12 @@ def run_of(recipe: AblationRecipe, row: str, seed: int, out: Path, results: Path
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     renamed = one.model_copy(update={"name": digest})
     return Run(f"{row}, seed {seed}", renamed, digest, out / digest, results / NAME / f"{digest}.json")
+
+
+def _changed(config: _Config, change: _Config | None) -> _Config:
+    """`config` with what `change` says; its defaults say nothing."""
+    said = {} if change is None else {field: getattr(change, field) for field in change.model_fields_set}
+    return config.model_copy(update=said)
 
 
 def run_ablation(recipe: AblationRecipe, out: Path, results: Path, processes: int = 1) -> list[Path]:

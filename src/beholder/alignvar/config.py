@@ -131,6 +131,9 @@ class HccConfig(_Strict):
     """Lambda; 0 turns it off."""
     mode: Literal["soft", "straight_through"] = "soft"
     """Accumulate the expected code, or the likeliest with the gradient of the expected one."""
+    reduction: Literal["mean", "scales", "sum"] = "mean"
+    """Squared norms are means over elements, added up over scales; or the mean over `scales` as well, so that their
+    number does not decide what lambda means; or sums over elements as in the equation, means over the batch alone."""
     target: Literal["z", "paper", "fhat"] = "z"
     """Pull towards the encoder's latent, its nearest codes at each scale, or the ground-truth running sum."""
     whiten: bool = True

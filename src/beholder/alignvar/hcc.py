@@ -2,7 +2,8 @@
 
 The paper: L = sum over k of ||û^k - Q(down(z, S_k))||², û^k = û^{k-1} + r̂^k. Ours, by default: r̂^k is the expected
 code, so that a gradient reaches the logits; the target is down(z, S_k) itself, because its nearest codes are noisy; and
-norms are means over elements, or the sum over thousands of cells would drown cross-entropy.
+norms are means over elements, or the sum over thousands of cells would drown cross-entropy. Eight such means can still
+drown it; `reduction` says more.
 """
 
 from __future__ import annotations
@@ -41,12 +42,16 @@ def consistency_loss(
             predicted = predicted + pyramid.contribution(_codes(part, tokeniser, config), k)
             if config.space == "latent":
                 gap = area(predicted, side) - _target(z, quantised, tokeniser, k, config)
-                losses.append((gap / std if config.whiten else gap).square().mean())
+                losses.append(_reduced((gap / std if config.whiten else gap).square(), config))
             if k < len(pyramid.scales) - 1:
                 predicted = predicted + (quantised.fhats[k] - quantised.clean[k])
         if config.space == "latent":
-            return torch.stack(losses).sum()
+            return torch.stack(losses).mean() if config.reduction == "scales" else torch.stack(losses).sum()
     return F.mse_loss(tokeniser.decode(predicted, lr).float(), hr.float())
+
+
+def _reduced(squares: Tensor, config: HccConfig) -> Tensor:
+    return squares.flatten(1).sum(1).mean() if config.reduction == "sum" else squares.mean()
 
 
 def _codes(logits: Tensor, tokeniser: Tokeniser, config: HccConfig) -> Tensor:

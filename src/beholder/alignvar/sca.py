@@ -31,7 +31,9 @@ class Gate(nn.Module):
         last = nn.Linear(inner, width if config.gate == "channel" else 1)
         nn.init.zeros_(last.weight)
         nn.init.constant_(last.bias, _INITIAL_BIAS)
-        self.layers = nn.Sequential(nn.Linear(width + 1, inner), nn.GELU(), last)
+        first = nn.Linear(width + 1, inner)
+        first.weight.data[:, -1] *= math.sqrt(width)  # one input beside `width` others, it would hardly be heard
+        self.layers = nn.Sequential(first, nn.GELU(), last)
 
     def factor(self, tokens: Tensor, guidance: Tensor) -> Tensor:
         """1 + m in (1, 2): tokens [B, T, W] and guidance [B, T, 1] -> [B, T, W or 1]."""
