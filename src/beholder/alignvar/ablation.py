@@ -13,11 +13,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import multiprocessing
 import shutil
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -41,6 +39,7 @@ from beholder.alignvar.tokeniser import Tokeniser
 from beholder.alignvar.train import BICUBIC, CEILING, train_alignvar
 from beholder.alignvar.train_tokeniser import reconstruct
 from beholder.alignvar.transformer import AlignVar
+from beholder.batch.jobs import run_jobs
 from beholder.errors import UserError
 from beholder.language.rows import write_whole
 from beholder.training.recipe import read_recipe
@@ -126,15 +125,9 @@ def run_ablation(recipe: AblationRecipe, out: Path, results: Path, processes: in
     runs = {(row, seed): run_of(recipe, row, seed, out, results) for seed in recipe.seeds for row in recipe.rows}
     left = {run.digest: run for run in runs.values() if not run.result.is_file()}
     files = _write(recipe, runs, results)
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(finish, run) for run in left.values()]
-        try:
-            for job in as_completed(jobs):
-                job.result()
-                files = _write(recipe, runs, results)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    jobs = [(run,) for run in left.values()]
+    for _ in run_jobs(finish, jobs, processes, torch.set_num_threads, (recipe.base.threads,)):
+        files = _write(recipe, runs, results)
     return files
 
 
