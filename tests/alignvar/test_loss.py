@@ -161,11 +161,12 @@ def test_nano_learns_two_crops_by_heart(render_picture):
     nano = SIZES["nano"]
     crops = [render_picture(seed, (64, 64)) for seed in (1, 2)]
     hr = torch.stack([torch.tensor(list(crop.getdata())).view(64, 64, 3).permute(2, 0, 1) / 255 for crop in crops])
+    lr = F.avg_pool2d(hr, 4)
     tokeniser = Tokeniser(nano.tokeniser).eval()
-    tokeniser.pyramid.codebook.data.mul_(tokeniser.encode(2 * hr - 1).std().detach() / 0.1)
+    tokeniser.pyramid.codebook.data.mul_(tokeniser.encode(2 * hr - 1, lr).std().detach() / 0.1)
     model = AlignVar(nano.model_copy(update={"transformer": nano.transformer.model_copy(update={"drop_path": 0.0})}))
-    assert len({int(i) for index in tokeniser.indices(2 * hr - 1) for i in index.flatten()}) > 200
-    assert _learned(model, tokeniser, F.avg_pool2d(hr, 4), hr, steps=200, learning_rate=1e-3) < 0.5
+    assert len({int(i) for index in tokeniser.indices(2 * hr - 1, lr) for i in index.flatten()}) > 200
+    assert _learned(model, tokeniser, lr, hr, steps=200, learning_rate=1e-3) < 0.5
 
 
 def _learned(model, tokeniser, lr, hr, *, steps, learning_rate):
