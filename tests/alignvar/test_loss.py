@@ -159,7 +159,7 @@ def test_nano_learns_two_crops_by_heart(render_picture):
     """The specification's check: below 0.5 within 200 steps at a learning rate of 1e-3."""
     torch.manual_seed(0)
     nano = SIZES["nano"]
-    crops = [render_picture(seed, (64, 64)) for seed in (1, 2)]
+    crops = [render_picture(seed, (64, 64)) for seed in (7, 8)]
     hr = torch.stack([torch.tensor(list(crop.getdata())).view(64, 64, 3).permute(2, 0, 1) / 255 for crop in crops])
     lr = F.avg_pool2d(hr, 4)
     tokeniser = Tokeniser(nano.tokeniser).eval()
