@@ -229,7 +229,6 @@ def contenders(device: str, compiled: bool) -> list[Contender]:
         found.append(Contender("latent diffusion, bf16", "diffusion", bf16=True))
     if compiled:
         found.append(Contender(f"AlignVAR{word}, compiled", "alignvar", bf16=bf16, compiled=True))
-    if compiled and kind == "cuda":
         found.append(Contender(f"latent diffusion{word}, compiled", "diffusion", bf16=bf16, compiled=True))
     batch = 8 if kind == "cuda" else 4
     found.append(Contender(f"AlignVAR{word}, a folder, {batch} tiles at once", "alignvar", bf16=bf16, batch=batch))
