@@ -95,7 +95,8 @@ def test_every_row_is_measured_and_the_gate_is_stored(photos, model, tmp_path, c
     per_photo = stored["measured"]["per_photo"]["clean"]
     values = {name: {metric: np.array(numbers) for metric, numbers in per_photo[name].items()} for name in rows}
     assert values["cnn"]["psnr"].shape == (N,)
-    assert np.abs(values["cnn"]["psnr"] - values[PROJECTED]["psnr"]).max() < 0.2  # untrained it is bicubic, in tiles
+    # Untrained it is bicubic in tiles, with less back-projection than that row has.
+    assert values[BICUBIC]["psnr"].mean() < values["cnn"]["psnr"].mean() < values[PROJECTED]["psnr"].mean()
     assert values[PROJECTED]["lr_consistency"].mean() > values[BICUBIC]["lr_consistency"].mean() + 1
     gate = stored["measured"]["gate"]
     assert gate["ours"]["psnr"] == pytest.approx(values[OURS]["psnr"].mean())
