@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from record import script
+from record import RESULTS, script
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -42,7 +42,7 @@ from beholder.restore.upscaler import CPU_BATCH, GPU_BATCH, Upscaler
 from beholder.training.precision import computes_bfloat16
 from beholder.training.recipe import read_recipe
 
-WEIGHTS_FILE = "cnn.safetensors"
+WEIGHTS_FILE, RESULT_FILE = "cnn.safetensors", "alignvar-cnn.json"
 BLOCKS, WIDTH, TILE = 14, 120, 16
 RESIDUAL = 0.1
 """Share of a block's answer, which keeps wide networks without norms stable."""
@@ -156,6 +156,18 @@ def save(model: Cnn, out: Path, facts: dict[str, object]) -> None:
         save_file(state, temporary, metadata={"cnn": json.dumps(facts)})
 
 
+def record(folder: Path, recipe: AlignVarRecipe, results: Path) -> Path:
+    """Store what is known of weights that `save` wrote to `folder`: size, steps, minutes, what they learned from."""
+    with safe_open(folder / WEIGHTS_FILE, framework="pt") as opened:
+        facts = json.loads(opened.metadata()["cnn"])
+        n = sum(math.prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
+    stored = {"parameters": n, **facts, "batch": recipe.batch, "threads": recipe.threads, "recipe": recipe.name}
+    results.mkdir(parents=True, exist_ok=True)
+    with replacing(results / RESULT_FILE) as temporary:
+        temporary.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    return results / RESULT_FILE
+
+
 def load_upscaler(folder: Path, device: str = "cpu") -> Upscaler:
     """A model that `save` wrote, as `beholder.upscale` takes it; at the fidelity of `nano`."""
     file = folder / WEIGHTS_FILE
@@ -194,6 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--blocks", type=int, default=BLOCKS)
     parser.add_argument("--width", type=int, default=WIDTH)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     recipe = read_recipe(given.recipe, AlignVarRecipe, "recipes/alignvar/nano.yaml")
     model = train(
@@ -205,6 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         device=given.device,
     )
     n = sum(parameter.numel() for parameter in model.parameters())
+    print(record(given.out, recipe, given.results))
     print(f"wrote {given.out / WEIGHTS_FILE}: {n / 1e6:.2f} million parameters", file=sys.stderr)
 
 

@@ -200,10 +200,10 @@ def measure(contender: Contender, device: str, narrower: int, repeats: int, thre
             torch.cuda.synchronize()
         return (time.perf_counter() - start) / contender.batch
 
-    minutes = contender.kind == "diffusion" and not on_gpu
-    if not minutes:
+    long = contender.kind == "diffusion" and not on_gpu
+    if not long:
         once()
-    seconds = statistics.median(once() for _ in range(1 if minutes else repeats))
+    seconds = statistics.median(once() for _ in range(1 if long else repeats))
     peak = torch.cuda.max_memory_allocated() / 1e6 if on_gpu else _peak_rss_mb()
     return Measured(sum(p.numel() for network in networks for p in network.parameters()), passes, seconds, peak)
 

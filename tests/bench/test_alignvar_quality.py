@@ -72,6 +72,9 @@ def test_a_plain_network_learns_and_is_read_again(photos, tmp_path, capsys):
     assert np.allclose(upscaler.run(tiles, "greedy", 0), expected.numpy().transpose(0, 2, 3, 1), atol=1e-5)
     facts = alignvar_cnn.train(recipe(photos), tmp_path / "short", max_minutes=0.0001, blocks=1, width=8)
     assert isinstance(facts, alignvar_cnn.Cnn)  # stopped by the time, and saved all the same
+    stored = json.loads(alignvar_cnn.record(tmp_path / "cnn", recipe(photos), tmp_path / "results").read_bytes())
+    assert stored["parameters"] == sum(p.numel() for p in trained.parameters())
+    assert (stored["steps"], stored["width"], stored["minutes"]) == (recipe(photos).steps, 16, None)
 
 
 def test_the_default_network_is_as_large_as_ours():

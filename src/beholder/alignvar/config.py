@@ -139,7 +139,8 @@ class HccConfig(_Strict):
     whiten: bool = True
     """Divide latents by the tokeniser's standard deviation per channel."""
     space: Literal["latent", "pixel"] = "latent"
-    """`pixel` compares the decoded last sum with the HR picture instead."""
+    """`pixel` compares the decoded last sum with the HR picture instead, by the mean of squares over all pixels;
+    `reduction`, `target` and `whiten` are about latents."""
 
 
 class LossConfig(_Strict):
