@@ -29,6 +29,8 @@ INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/pytho
 export OMP_NUM_THREADS := 1
 # Those that ask for more should not spin while they wait, on cores that others need.
 export OMP_WAIT_POLICY := PASSIVE
+# Tests start many processes; each would compile torch and the rest again where this is set.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help score test lint bench docs clean
 .DEFAULT_GOAL := help

@@ -30,10 +30,18 @@ def one_machine(crowd: Path, tiny: Path) -> pa.Table:
     return beholder.score(crowd, model=tiny, workers=2).table
 
 
+def content(file: Path) -> bytes:
+    """What /proc says there; nothing of a process or thread that has just ended."""
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def descendants(pid: int) -> list[int]:
     found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, content(children).split()):
             found += [child, *descendants(child)]
     return found
 
@@ -41,7 +49,7 @@ def descendants(pid: int) -> list[int]:
 def actors() -> list[int]:
     """Processes of our actors, not those below them, oldest first."""
     return sorted(
-        pid for pid in descendants(os.getpid()) if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Hand")
+        pid for pid in descendants(os.getpid()) if content(Path(f"/proc/{pid}/cmdline")).startswith(b"ray::Hand")
     )
 
 

@@ -64,7 +64,10 @@ def measured(model: Path, held_back: list[Example]) -> tuple[float, float]:
     return float(reward), float(readable)
 
 
-@pytest.mark.parametrize(("pictures", "epochs"), [(rendered, 8), (photos, 16)])
+@pytest.mark.parametrize(
+    ("pictures", "epochs"),
+    [(rendered, 8), pytest.param(photos, 16, marks=pytest.mark.slow)],  # three minutes of two cores
+)
 def test_grpo_earns_more_than_sft_on_pictures_that_neither_saw(
     pictures: Callable[[Task, Path], dict[str, str]], epochs: int, tmp_path: Path
 ) -> None:
