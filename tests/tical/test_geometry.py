@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import geoopt
 import pytest
 import torch
 
 from beholder.tical.config import TicalConfig
 from beholder.tical.geometry import distances, lift, midpoint, radius
+
+
+def test_nobody_is_told_what_geoopt_should_do() -> None:
+    done = subprocess.run([sys.executable, "-c", "import beholder.tical.geometry"], capture_output=True, check=True)
+    assert done.stderr == b""
 
 
 def test_a_vector_is_lifted_to_where_the_equation_says() -> None:

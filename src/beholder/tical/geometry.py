@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import geoopt
+import warnings
+
 import torch
-from geoopt.manifolds.stereographic import math as ball
 from torch import Tensor
 
 from beholder.tical.config import TicalConfig
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")  # geoopt still decorates with it
+    import geoopt
+    from geoopt.manifolds.stereographic import math as ball
 
 _BOUNDARY = 1e-5
 
