@@ -1,13 +1,14 @@
 """For honesty: a plain residual network of about the same size, trained by L1 on the same crops for the same time.
 
-    python bench/alignvar_cnn.py recipes/alignvar/nano.yaml -o runs/alignvar/cnn --max-minutes 115
+    python bench/alignvar_cnn.py recipes/alignvar/nano.yaml -o runs/alignvar/cnn --max-minutes 115 --steps 20000
     python bench/alignvar_quality.py runs/alignvar/nano/model --model cnn=runs/alignvar/cnn
 
 Residual blocks without norms, one long skip and pixel shuffle, as EDSR (arXiv 1707.02921) has them, on top of bicubic
 enlarging. By default it has about as many parameters as the transformer and the decoder of `nano` together, 4.3 million
 of them; a CPU takes fewer steps with so many, so `--blocks` and `--width` make it smaller where that is the fairer use
-of the same minutes. Photos, crops, degradations, batch and learning rate are those of the recipe of the transformer.
-AdamW with a cosine that ends with the time, and an average of the weights.
+of the same minutes. Photos, crops, degradations, batch and learning rate are those of the recipe of the transformer, and
+so is the number of steps that ends it, unless `--steps` lets it go on until the clock does. AdamW with a cosine that
+ends with the time, and an average of the weights.
 """
 
 from __future__ import annotations
@@ -202,13 +203,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path, help="of the transformer, such as recipes/alignvar/nano.yaml")
     parser.add_argument("-o", "--out", type=Path, default=Path("runs/alignvar/cnn"))
-    parser.add_argument("--max-minutes", type=float, help="finish in this time; the recipe's steps if not given")
+    parser.add_argument("--max-minutes", type=float, help="finish in this time, or before, at the number of steps")
+    parser.add_argument("--steps", type=int, help="at most so many; those of the recipe if not given")
     parser.add_argument("--blocks", type=int, default=BLOCKS)
     parser.add_argument("--width", type=int, default=WIDTH)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     recipe = read_recipe(given.recipe, AlignVarRecipe, "recipes/alignvar/nano.yaml")
+    if given.steps is not None:
+        recipe = recipe.model_copy(update={"steps": given.steps})
     model = train(
         recipe,
         given.out,

@@ -6,11 +6,13 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from conftest import RenderPicture
 from scored_rows import scored_rows
 
 from beholder.batch.files import read_rows, write_rows
+from beholder.batch.picks import SCHEMA_OF_BOTH
 from beholder.cli import main
 
 
@@ -46,6 +48,27 @@ def test_near_duplicates_are_copied_once(scores: Path, capsys: pytest.CaptureFix
     assert sorted(file.stem for file in Path("best").rglob("*.png")) == list("0134567")
     assert main(["report", "best/selection.parquet", "--pictures", "best", "-o", "page.html"]) == 0
     assert "7 thumbnails" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["wanted.parquet", "wanted.csv"])
+def test_the_columns_of_a_cascade_can_be_named_and_are_kept(
+    scores: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = read_rows(scores)
+    fast = pa.array([None if q is None else 80 - q for q in rows["quality"].to_pylist()], pa.float32())
+    picked = pa.array([None, "band", "audit", "band and audit"] + [None] * 5, pa.string())
+    both = pa.table([*rows.columns, fast, rows["aesthetics"], picked], schema=SCHEMA_OF_BOTH)
+    write_rows([both], Path("both.parquet"), SCHEMA_OF_BOTH)
+    asked = ["--where", "'band' in picked", "--by", "fast_quality"]
+    assert main(["select", "both.parquet", *asked, "--list", name]) == 0
+    kept = read_rows(Path(name), SCHEMA_OF_BOTH)
+    assert kept["picked"].to_pylist() == ["band", "band and audit"]
+    assert kept["fast_quality"].to_pylist() == [70, 50]
+    assert main(["select", "both.parquet", *asked, "--copy", "best"]) == 0
+    assert read_rows(Path("best/selection.parquet"), SCHEMA_OF_BOTH)["picked"].to_pylist() == kept["picked"].to_pylist()
+    capsys.readouterr()
+    assert main(["select", str(scores), *asked]) == 1
+    assert "there is no column 'picked'. Columns are" in capsys.readouterr().err
 
 
 def test_relative_paths_start_where_scoring_ran(scores: Path, monkeypatch: pytest.MonkeyPatch) -> None:

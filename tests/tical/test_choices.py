@@ -174,6 +174,15 @@ def test_of_a_table_the_grouping_is_its_groups(data: Planted) -> None:
     assert find_conflicts(model, shifted, 3).samples[0].id == find_conflicts(model, table, 3).samples[0].id
 
 
+@pytest.mark.parametrize(("variant", "is_measured"), [("attribution", False), ("published", True)])
+def test_conflicts_tell_typicality_only_where_it_is_measured(variant: str, is_measured: bool, data: Planted) -> None:
+    model = fitted(data, **VARIANTS[variant])
+    table = Bundle(data.x, np.arange(len(data.y)), np.array(list("ADFHNS"))[data.y], None, None)
+    told = [shown.typicality for one in find_conflicts(model, table, 5).samples for shown in one.modalities.values()]
+    assert len(told) == 10
+    assert all((value is not None) == is_measured for value in told)
+
+
 def test_the_anchor_loss_draws_samples_to_anchors_of_their_class(data: Planted) -> None:
     def gap(model: TicalClassifier) -> float:
         """How much nearer the anchors of the own class are than those of others, over the distance between anchors."""

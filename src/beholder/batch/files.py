@@ -49,7 +49,7 @@ def read_rows(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
     try:
         return read(path, schema).select(schema.names).cast(schema)
     except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}; the working folder is {Path.cwd()}") from error
+        raise _missing(path) from error
     except (pa.ArrowException, OSError, KeyError, json.JSONDecodeError) as error:
         raise UserError(
             f"{path} is not a table of scores: {error}. Expected the columns {', '.join(schema.names)}, "
@@ -69,8 +69,14 @@ def column_names(path: Path) -> list[str]:
         with path.open(encoding="utf-8") as file:
             head = file.readline()
         return next(csv.reader([head]), []) if path.suffix.lower() == ".csv" else list(json.loads(head))
+    except FileNotFoundError as error:
+        raise _missing(path) from error
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not a table of scores: {error}") from error
+
+
+def _missing(path: Path) -> UserError:
+    return UserError(f"there is no file {path}; the working folder is {Path.cwd()}")
 
 
 @contextmanager

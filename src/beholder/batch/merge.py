@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beholder.batch.files import check_suffix, column_names, read_rows, write_rows
-from beholder.batch.picks import SCHEMA_OF_BOTH
+from beholder.batch.files import check_suffix, read_rows, write_rows
+from beholder.batch.picks import SCHEMA_OF_BOTH, schema_in
 from beholder.batch.plan import cascade_folder, has_plan, parts_folder
 from beholder.batch.rows import SCHEMA
 from beholder.errors import UserError
@@ -61,8 +61,9 @@ def _settings_of(file: Path, seen: dict[str, Path]) -> dict[str, str]:
         raise UserError(f"{file} is not finished: {left} holds a run that was stopped. First --resume it")
     if not file.is_file():
         raise UserError(f"there is no file {file}. If it is still being written, wait until it is done")
-    of_two = set(SCHEMA_OF_BOTH.names) - set(SCHEMA.names) <= set(column_names(file))
-    rows = read_rows(file, SCHEMA_OF_BOTH if of_two else SCHEMA)
+    schema = schema_in(file)
+    of_two = schema is SCHEMA_OF_BOTH
+    rows = read_rows(file, schema)
     for path in rows["path"].to_pylist():
         if path in seen:
             raise UserError(f"{path!r} is in {seen[path]} and again in {file}; each picture may be there once")

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beholder.batch.files import read_rows
+from beholder.batch.files import column_names, read_rows
 from beholder.batch.rows import SCHEMA
 from beholder.task import TASKS
 
@@ -25,6 +25,11 @@ SCHEMA_OF_BOTH = pa.schema(
 )
 
 _ROWS_AT_ONCE = 50_000
+
+
+def schema_in(file: Path) -> pa.Schema:
+    """`SCHEMA_OF_BOTH` where a cascade made the rows of `file`, else `SCHEMA`. Raises `UserError` for no such table."""
+    return SCHEMA_OF_BOTH if set(SCHEMA_OF_BOTH.names) - set(SCHEMA.names) <= set(column_names(file)) else SCHEMA
 
 
 def pick(file: Path, band: tuple[float, float], audit: float) -> dict[str, str]:

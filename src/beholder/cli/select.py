@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from beholder.batch.files import read_rows
+from beholder.batch.picks import schema_in
 from beholder.batch.report import printable
 from beholder.cli.without_pandas import without_pandas
 from beholder.errors import UserError
@@ -84,7 +85,7 @@ def select(
     elif list_ is not None and not to_stdout:
         check_list(list_)
     with without_pandas():
-        rows = read_rows(scores)
+        rows = read_rows(scores, schema_in(scores))
         chosen = choose(rows, wanted, pictures)
         if out is not None:
             n_before = place(

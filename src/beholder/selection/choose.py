@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -17,7 +17,7 @@ from beholder.batch.rows import path_from_text
 from beholder.errors import UserError
 from beholder.imaging.sources import file_below
 from beholder.selection.alike import group_alike
-from beholder.selection.expression import COLUMNS, parse
+from beholder.selection.expression import COLUMNS, COLUMNS_OF_BOTH, Kind, parse
 from beholder.task import TASKS
 
 
@@ -42,7 +42,7 @@ class Selection:
     """The chosen rows, and how many were left out on the way to them."""
 
     rows: pa.Table
-    """Of `batch.rows.SCHEMA`, best first; equal ones by path."""
+    """With the columns that they had, best first; equal ones by path."""
     by: str
     """What they are ordered by."""
     n_rows: int
@@ -56,13 +56,14 @@ class Selection:
 
 
 def choose(rows: pa.Table, wanted: Wanted, pictures: str | os.PathLike[str] = ".") -> Selection:
-    """Choose among `rows` of `batch.rows.SCHEMA`. Files are opened for `wanted.unique` only, relative to `pictures`.
+    """Choose among `rows` of `batch.rows.SCHEMA`, or `batch.picks.SCHEMA_OF_BOTH`. Files are opened for `wanted.unique` only, relative to `pictures`.
 
     In this order: `where`, near-duplicates, then `top` with `balance`. Raises `UserError` for a wish that can't be
     read, a picture that is there twice, and where nothing is left.
     """
     n_of = _parse_top(wanted.top)
-    _check_balance(wanted)
+    columns = COLUMNS_OF_BOTH if "picked" in rows.column_names else COLUMNS
+    _check_balance(wanted, columns)
     scored = rows.filter(pc.equal(rows["status"], "ok"))
     if not len(scored):
         raise UserError(f"none of the {len(rows):,} rows has a score, so there is nothing to select")
@@ -72,7 +73,9 @@ def choose(rows: pa.Table, wanted: Wanted, pictures: str | os.PathLike[str] = ".
         raise UserError(f"{path!r} is in the table {n} times; each picture may be there once")
     folders = [os.path.dirname(path) or "." for path in paths]
     by = wanted.by or _first_score(scored)
-    matches, values = _evaluate(scored.append_column("folder", pa.array(folders, pa.string())), wanted.where, by)
+    matches, values = _evaluate(
+        scored.append_column("folder", pa.array(folders, pa.string())), wanted.where, by, columns
+    )
     order = sorted((i for i, is_match in enumerate(matches) if is_match), key=lambda i: (-values[i], paths[i]))
     n_matching, not_compared = len(order), {}
     if not order:
@@ -109,10 +112,10 @@ def _parse_top(text: str | None) -> Callable[[int], int]:
     raise UserError(f"--top {text}: allowed are a share above 0% to 100% or a number from 1, such as 20% or 500")
 
 
-def _check_balance(wanted: Wanted) -> None:
+def _check_balance(wanted: Wanted, columns: Mapping[str, Kind]) -> None:
     if wanted.balance is None:
         return
-    texts = [name for name, kind in COLUMNS.items() if kind == "text"]
+    texts = [name for name, kind in columns.items() if kind == "text"]
     if wanted.balance not in texts:
         raise UserError(f"--balance {wanted.balance}: allowed are columns of text, {', '.join(texts)}")
     if wanted.top is None:
@@ -123,16 +126,18 @@ def _first_score(scored: pa.Table) -> str:
     return next(task for task in TASKS if scored[task].null_count < len(scored))
 
 
-def _evaluate(table: pa.Table, where: str | None, by: str) -> tuple[list[bool], list[float]]:
+def _evaluate(
+    table: pa.Table, where: str | None, by: str, columns: Mapping[str, Kind]
+) -> tuple[list[bool], list[float]]:
     """For each row whether it counts, and the value that ranks it."""
     from pyarrow import acero  # here: it takes longer to import than all else together, for `--help` too
 
     asked = [
-        pc.scalar(True) if where is None else parse(where, kind="truth", option="--where"),
-        parse(by, kind="number", option="--by"),
+        pc.scalar(True) if where is None else parse(where, kind="truth", option="--where", columns=columns),
+        parse(by, kind="number", option="--by", columns=columns),
     ]
     steps = [
-        acero.Declaration("table_source", acero.TableSourceNodeOptions(table.select(list(COLUMNS)))),
+        acero.Declaration("table_source", acero.TableSourceNodeOptions(table.select(list(columns)))),
         acero.Declaration("project", acero.ProjectNodeOptions(asked, ["matches", "value"])),
     ]
     found = acero.Declaration.from_sequence(steps).to_table(use_threads=False)  # threads would mix up the rows

@@ -33,6 +33,11 @@ COLUMNS: Mapping[str, Kind] = MappingProxyType(
 )
 """What an expression may name. `folder` is what stands before the last `/` of `path`, or `.`."""
 
+COLUMNS_OF_BOTH: Mapping[str, Kind] = MappingProxyType(
+    {**COLUMNS, "fast_quality": "number", "fast_aesthetics": "number", "picked": "text"}
+)
+"""The same where a cascade of two models made the table."""
+
 MAX_LENGTH = 2000
 """Characters of an expression."""
 
@@ -74,20 +79,22 @@ class _Term(NamedTuple):
     kind: Kind
 
 
-def parse(text: str, *, kind: Literal["number", "truth"], option: str) -> pc.Expression:
-    """The Arrow expression that `text` means, over a table with `COLUMNS`; numbers are float64.
+def parse(
+    text: str, *, kind: Literal["number", "truth"], option: str, columns: Mapping[str, Kind] = COLUMNS
+) -> pc.Expression:
+    """The Arrow expression that `text` means, over a table with `columns`; numbers are float64.
 
     What is compared with a row that has no value there is neither true nor false, and so is `not` of it.
     Raises `UserError`, which starts with `option`, for everything that is not in the language.
     """
-    return _Reader(text, option).read(kind)
+    return _Reader(text, option, columns).read(kind)
 
 
 class _Reader:
     """Walks one expression; here so that each message can quote it."""
 
-    def __init__(self, text: str, option: str) -> None:
-        self._text, self._option = text, option
+    def __init__(self, text: str, option: str, columns: Mapping[str, Kind]) -> None:
+        self._text, self._option, self._columns = text, option, columns
 
     def read(self, kind: Kind) -> pc.Expression:
         if "\0" in self._text:
@@ -132,16 +139,16 @@ class _Reader:
         raise self._refused(f"{self._quote(node)} is not allowed in it")
 
     def _column(self, name: str) -> _Term:
-        if name not in COLUMNS:
-            near = get_close_matches(name, COLUMNS, n=1)
+        kind = self._columns.get(name)
+        if kind is None:
+            near = get_close_matches(name, self._columns, n=1)
             meant = f"; did you mean {near[0]}?" if near else "."
             raise UserError(
-                f"{self._option} {self._text!r}: there is no column {name!r}{meant} Columns are {', '.join(COLUMNS)}; "
-                "text stands in quotes"
+                f"{self._option} {self._text!r}: there is no column {name!r}{meant} Columns are "
+                f"{', '.join(self._columns)}; text stands in quotes"
             )
         # Scores are float32 and sides int32: as float64 no product of sides overflows, and 1 / 2 is a half.
-        value = pc.field(name).cast(pa.float64()) if COLUMNS[name] == "number" else pc.field(name)
-        return _Term(value, COLUMNS[name])
+        return _Term(pc.field(name).cast(pa.float64()) if kind == "number" else pc.field(name), kind)
 
     def _constant(self, value: object) -> _Term:
         if isinstance(value, str):
@@ -193,4 +200,5 @@ class _Reader:
 
     def _refused(self, reason: str) -> UserError:
         shown = self._text if len(self._text) <= 200 else self._text[:197] + "..."
-        return UserError(f"{self._option} {shown!r}: {reason}. Allowed are {ALLOWED}; columns: {', '.join(COLUMNS)}")
+        columns = ", ".join(self._columns)
+        return UserError(f"{self._option} {shown!r}: {reason}. Allowed are {ALLOWED}; columns: {columns}")

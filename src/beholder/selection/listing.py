@@ -20,7 +20,7 @@ def write_list(rows: pa.Table, out: Path) -> None:
     """
     check_list(out)
     if out.suffix.lower() != ".txt":
-        write_rows([rows], out)
+        write_rows([rows], out, rows.schema)
         return
     with replacing(out) as temporary, temporary.open("wb") as file:
         print_paths(rows, file)

@@ -85,7 +85,7 @@ def place(
         moved = rows.set_column(
             0, rows.schema.field("path"), pa.array([path_text(name) for name in below], pa.string())
         )
-        write_rows([moved], tree / TABLE_FILE)
+        write_rows([moved], tree / TABLE_FILE, moved.schema)
         tree.rename(out)
         unfinished.unlink(missing_ok=True)
     return n_before

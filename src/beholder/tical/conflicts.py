@@ -23,6 +23,7 @@ class Shown:
     distribution: Sequence[float]
     """(K,) over the classes; empty where a number is all there is."""
     typicality: float | None = None
+    """None where the variant measures none."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def find_conflicts(model: Model, bundle: Bundle, most: int) -> Conflicts:
     value = report["consistency"]
     assessed = np.flatnonzero(~np.isnan(value))
     order = assessed[np.argsort(value[assessed], kind="stable")][:most]
-    is_number = model.task == "regression"
+    is_number, is_measured = model.task == "regression", model.config.typicality != "none"
     classes = [f"{name:g}" if is_number else str(name) for name in model.classes_]
     proba = None if is_number else np.stack([report[f"proba_{name}"] for name in model.classes_], axis=1)
 
@@ -77,7 +78,7 @@ def find_conflicts(model: Model, bundle: Bundle, most: int) -> Conflicts:
             if not report[f"{m}_present"][row]:
                 shown[m] = None
                 continue
-            typicality = float(report[f"{m}_typicality"][row])
+            typicality = float(report[f"{m}_typicality"][row]) if is_measured else None
             shown[m] = Shown(told(report[f"{m}_pseudo"], row), q[row].tolist(), typicality)
         samples.append(
             Sample(
