@@ -6,9 +6,9 @@
 Residual blocks without norms, one long skip and pixel shuffle, as EDSR (arXiv 1707.02921) has them, on top of bicubic
 enlarging. By default it has about as many parameters as the transformer and the decoder of `nano` together, 4.3 million
 of them; a CPU takes fewer steps with so many, so `--blocks` and `--width` make it smaller where that is the fairer use
-of the same minutes. Photos, crops, degradations, batch and learning rate are those of the recipe of the transformer, and
-so is the number of steps that ends it, unless `--steps` lets it go on until the clock does. AdamW with a cosine that
-ends with the time, and an average of the weights.
+of the same minutes. Photos, crops, degradations, batch and learning rate are those of the recipe of the transformer,
+and so is the number of steps that ends it, unless `--steps` lets it go on until the clock does. AdamW with a cosine
+that ends with the time, and an average of the weights.
 """
 
 from __future__ import annotations

@@ -56,10 +56,11 @@ class Selection:
 
 
 def choose(rows: pa.Table, wanted: Wanted, pictures: str | os.PathLike[str] = ".") -> Selection:
-    """Choose among `rows` of `batch.rows.SCHEMA`, or `batch.picks.SCHEMA_OF_BOTH`. Files are opened for `wanted.unique` only, relative to `pictures`.
+    """Choose among `rows` of `batch.rows.SCHEMA` or `batch.picks.SCHEMA_OF_BOTH`.
 
-    In this order: `where`, near-duplicates, then `top` with `balance`. Raises `UserError` for a wish that can't be
-    read, a picture that is there twice, and where nothing is left.
+    Files are opened for `wanted.unique` only, relative to `pictures`. In this order: `where`, near-duplicates, then
+    `top` with `balance`. Raises `UserError` for a wish that can't be read, a picture that is there twice, and where
+    nothing is left.
     """
     n_of = _parse_top(wanted.top)
     columns = COLUMNS_OF_BOTH if "picked" in rows.column_names else COLUMNS
