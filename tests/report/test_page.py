@@ -164,14 +164,14 @@ def test_a_page_about_a_cascade_names_both_models_with_their_cards(tmp_path: Pat
     fast = [Score(60.0, 40.0, path="fast.jpg", width=9, height=9), Score(path="x.jpg", status="crashed", error="x")]
     tables = [rows_table(slow, Card.read(other / "card.json")), rows_table(fast, card)]
     write_rows(tables, tmp_path / "scores.parquet")
-    for model in (None, other):
+    for model in ((), other, [other]):
         write_report(tmp_path / "scores.parquet", tmp_path / "report.html", model=model)
         page = (tmp_path / "report.html").read_text()
         assert "By tiny and beholder-mini, from scores.parquet." in page
         assert "<h3>tiny: 2 pictures</h3>" in page
         assert "<h3>beholder-mini: 1 picture</h3>" in page
         assert card.limits[0] in page
-        assert ("Knows nothing." in page) == (model is not None)
+        assert ("Knows nothing." in page) == (model != ())
 
 
 @pytest.mark.parametrize(

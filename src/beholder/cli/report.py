@@ -29,8 +29,10 @@ def report(
         Path, typer.Option(metavar="DIR", help="Folder that relative paths in SCORES start at.")
     ] = Path(),
     model: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="Model whose card to show, where it is not known by its name."),
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL", help="Model whose card to show, where it is not known by its name; twice for a cascade."
+        ),
     ] = None,
     max_mb: Annotated[
         float, typer.Option(metavar="MB", help="Largest size of the page in megabytes.")
@@ -46,7 +48,7 @@ def report(
             scores,
             out or scores.with_suffix(".html"),
             title=title,
-            model=model,
+            model=model or (),
             pictures=pictures,
             max_mb=max_mb,
             on_thumbnail=on_thumbnail,

@@ -52,7 +52,7 @@ def write_report(
     out: str | Path,
     *,
     title: str | None = None,
-    model: str | Path | None = None,
+    model: str | Path | Sequence[str | Path] = (),
     pictures: str | Path = ".",
     max_mb: float = DEFAULT_MAX_MB,
     on_thumbnail: OnThumbnail = lambda n_done, n_total: None,
@@ -60,9 +60,9 @@ def write_report(
     """Write one self-contained HTML page about a file that `beholder score -o` wrote.
 
     Relative paths in `scores` start at `pictures`. `model` names the model or its folder if its card is not found by
-    the name in the rows. The page has `max_mb` megabytes (1,000,000 bytes) at most: thumbnails get smaller, then fewer,
-    and the gallery of a very long table holds a part of it, spread evenly over the scores; figures and summaries always
-    count all rows. An existing `out` is replaced as a whole.
+    the name in the rows, or both models of a cascade. The page has `max_mb` megabytes (1,000,000 bytes) at most:
+    thumbnails get smaller, then fewer, and the gallery of a very long table holds a part of it, spread evenly over the
+    scores; figures and summaries always count all rows. An existing `out` is replaced as a whole.
 
     Raises `UserError` for a file that is no table of scores, an `out` that is not .html, a model that is not the one
     of the rows, or a `max_mb` that not even an empty gallery fits.
@@ -79,7 +79,8 @@ def write_report(
     scored, failed = rows.filter(is_ok), rows.filter(pc.invert(is_ok))
     max_bytes = int(1e6 * max_mb)
 
-    fixed = _fixed_parts(rows, scored, failed, scores, title, model, places)
+    models = [model] if isinstance(model, str | Path) else model
+    fixed = _fixed_parts(rows, scored, failed, scores, title, models, places)
     empty = _page(fixed, "{}", [])
     shown, data = rows_that_fit(scored, places, int(_ROWS_SHARE * max_bytes)) if len(scored) else (scored, "{}")
     n_left = max_bytes - len(empty) - len(data) - len(shown) - 1000
@@ -110,7 +111,7 @@ def _fixed_parts(
     failed: pa.Table,
     scores: Path,
     title: str | None,
-    model: str | Path | None,
+    models: Sequence[str | Path],
     places: Places,
 ) -> dict[str, str]:
     """Everything but the gallery, as HTML by placeholder."""
@@ -132,7 +133,7 @@ def _fixed_parts(
         "folder_rows": sections.folder_rows(folders, tasks, root),
         "failures": sections.failures_section(failed, scores.name),
         "n_failed": f"{len(failed):,}",
-        "card": sections.models_section(list(zip(makers, _cards(makers, model), strict=True))),
+        "card": sections.models_section(list(zip(makers, _cards(makers, models), strict=True))),
         "gallery_note": "",
         "shape": " ".join(
             word
@@ -165,16 +166,19 @@ def digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def _cards(makers: Sequence[Maker], model: str | Path | None) -> list[Card | None]:
-    """The card of each model; None where it is not at hand. `model` is found by its weights, others by their name."""
-    given = None if model is None else resolve(model).card()
-    if given is not None and given.weights_sha256 not in {maker.sha256 for maker in makers}:
-        by = " and by ".join(f"{maker.name} with weights {maker.sha256[:12]}" for maker in makers)
-        raise UserError(
-            f"--model {model}: its weights are {given.weights_sha256[:12]}, the rows are by {by}. Give the model that "
-            "scored them, or leave --model out"
-        )
-    return [given if given and given.weights_sha256 == maker.sha256 else _card_of(maker) for maker in makers]
+def _cards(makers: Sequence[Maker], models: Sequence[str | Path]) -> list[Card | None]:
+    """The card of each model; None where it is not at hand. `models` are found by their weights, others by name."""
+    given: dict[str, Card] = {}
+    for model in models:
+        card = resolve(model).card()
+        if card.weights_sha256 not in {maker.sha256 for maker in makers}:
+            by = " and by ".join(f"{maker.name} with weights {maker.sha256[:12]}" for maker in makers)
+            raise UserError(
+                f"--model {model}: its weights are {card.weights_sha256[:12]}, the rows are by {by}. Give the model "
+                "that scored them, or leave --model out"
+            )
+        given[card.weights_sha256] = card
+    return [given.get(maker.sha256) or _card_of(maker) for maker in makers]
 
 
 def _card_of(maker: Maker) -> Card | None:
