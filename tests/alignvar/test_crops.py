@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from beholder.alignvar import crops as module
 from beholder.alignvar.crops import Crops, held_out_crops, read_photos
 from beholder.alignvar.degrade import shrink
 from beholder.alignvar.recipe import CropsConfig, PhotosConfig
@@ -66,7 +67,9 @@ def test_an_item_is_the_same_whenever_it_is_drawn_and_seeds_differ(config: Photo
 def test_a_crop_is_a_window_of_its_photo_turned_or_mirrored(config: PhotosConfig) -> None:
     photo = read_photos(config, 64).train[0]
     crops = Crops([photo], 64, PLAIN, length=40, seed=0)
-    windows = {photo.whole[:, y : y + 64, x : x + 64].numpy().tobytes(): (y, x) for y in range(37) for x in range(57)}
+    windows = {
+        photo.pixels()[:, y : y + 64, x : x + 64].numpy().tobytes(): (y, x) for y in range(37) for x in range(57)
+    }
     poses, places = set(), set()
     for index in range(40):
         for turn in range(4):
@@ -78,6 +81,38 @@ def test_a_crop_is_a_window_of_its_photo_turned_or_mirrored(config: PhotosConfig
                     places.add(place)
     assert len(poses) == 8
     assert len(places) == 40
+
+
+def test_crops_are_only_mirrored_where_the_recipe_says_so(config: PhotosConfig) -> None:
+    photo = read_photos(config, 64).train[0]
+    drawn = Crops([photo], 64, PLAIN.model_copy(update={"turned": False}), length=20, seed=0)
+    windows = {photo.pixels()[:, y : y + 64, x : x + 64].numpy().tobytes() for y in range(37) for x in range(57)}
+    items = [drawn[index]["hr"] for index in range(20)]
+    mirrored = [item.flip(2).contiguous().numpy().tobytes() in windows for item in items]
+    assert all(m != (item.numpy().tobytes() in windows) for item, m in zip(items, mirrored, strict=True))
+    assert 3 < sum(mirrored) < 17
+
+
+def test_photos_that_do_not_fit_into_memory_are_read_at_each_use(
+    config: PhotosConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = read_photos(config, 32)
+    monkeypatch.setattr(module, "KEPT_BYTES", 100_000)
+    read = read_photos(config, 32)
+    assert all(photo.kept is not None for photo in kept.train)
+    assert all(photo.kept is None for photo in (*read.train, *read.held_out))
+    shares = {"bicubic": 0.5, "realesrgan-mild": 0.5}
+    first, second = (Crops(p.train, 32, CropsConfig(), length=8, seed=1, shares=shares, margin=8) for p in (kept, read))
+    for index in range(8):
+        assert torch.equal(first[index]["hr"], second[index]["hr"])
+        assert torch.equal(first[index]["lr"], second[index]["lr"])
+    assert torch.equal(held_out_crops(kept.held_out, 32, 2).hr, held_out_crops(read.held_out, 32, 2).hr)
+    read.train[0].path.rename(tmp_path / "gone.png")
+    try:
+        with pytest.raises(UserError, match=r"0\.png can't be learned from: no such file"):
+            read.train[0].pixels()
+    finally:
+        (tmp_path / "gone.png").rename(read.train[0].path)
 
 
 def test_lr_shows_the_same_place_as_hr_with_a_margin_and_without(config: PhotosConfig) -> None:
@@ -116,7 +151,7 @@ def test_held_out_crops_are_fixed_and_half_of_them_are_of_half_size(config: Phot
     assert torch.equal(first.hr, second.hr)
     assert torch.equal(first.lr["realesrgan-mild"], second.lr["realesrgan-mild"])
     assert torch.equal(first.lr["bicubic"], shrink(first.hr.float() / 255))
-    half = photos[0].half.unfold(1, 32, 1).unfold(2, 32, 1)
+    half = photos[0].pixels(half=True).unfold(1, 32, 1).unfold(2, 32, 1)
     found = [(half == crop[:, None, None]).all(dim=(0, 3, 4)).any().item() for crop in first.hr[:4]]
     assert found == [False, True, False, True]
 

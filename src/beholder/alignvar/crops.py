@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +18,43 @@ from beholder.alignvar.degrade import Preset, degrade
 from beholder.alignvar.recipe import CropsConfig, PhotosConfig
 from beholder.errors import UserError
 from beholder.imaging.find import find_images
-from beholder.imaging.open import open_image
+from beholder.imaging.open import open_image, stored_size
 from beholder.imaging.status import ImageError
 
 TRAIN, JUDGE = 0, 1
 """First words of the seeds, so that no training crop is drawn as a held-out one is."""
 
 
+KEPT_BYTES = 4_000_000_000
+"""Of pixels, with their copies at half the size, that a process keeps in memory. Of a larger set it reads each photo
+again whenever a crop of it is drawn: 300 GB of LSDIR would not fit, and decoding is loaders' work."""
+
+
 @dataclass(frozen=True)
 class Photo:
-    """A photo and its copy at half the size."""
+    """A photo, kept in memory or read at each use."""
 
-    name: str
-    whole: Tensor
-    """uint8 (3, H, W), RGB."""
-    half: Tensor
-    """uint8 (3, H // 2, W // 2): means over 2 x 2 pixels."""
+    path: Path
+    side: int
+    """Pixels of its shorter side."""
+    kept: tuple[Tensor, Tensor] | None
+    """Itself, and its copy at half the size, as `pixels` gives them; None where it is read at each use."""
+
+    @property
+    def name(self) -> str:
+        """Of the file, without its folder."""
+        return self.path.name
+
+    def holds(self, side: int, *, half: bool = False) -> bool:
+        """Whether a window of `side` pixels fits into the photo, or into its copy at half the size."""
+        return self.side // (1 + half) >= side
+
+    def pixels(self, *, half: bool = False) -> Tensor:
+        """RGB as uint8 (3, H, W), or (3, H // 2, W // 2), means over 2 x 2 pixels. Raises UserError."""
+        if self.kept is not None:
+            return self.kept[half]
+        whole = _decoded(self.path)
+        return _halved(whole) if half else whole
 
 
 @dataclass(frozen=True)
@@ -47,10 +68,10 @@ class Photos:
 
 
 def read_photos(config: PhotosConfig, side: int) -> Photos:
-    """All photos in memory; those with a side below `side` pixels are left out.
+    """All photos; those with a side below `side` pixels are left out. In memory, if they fit into `KEPT_BYTES`.
 
-    Raises UserError for a photo that can't be read, for a held-out name that is in no folder, and where nothing is
-    left to learn from or to judge by.
+    Raises UserError for a photo that can't be read (of a set that is not kept, one whose header can't), for a held-out
+    name that is in no folder, and where nothing is left to learn from or to judge by.
     """
     names = _held_out_names(config.held_out)
     paths = [Path(path) for path in find_images([str(folder) for folder in config.folders])]
@@ -59,15 +80,18 @@ def read_photos(config: PhotosConfig, side: int) -> Photos:
             f"{config.held_out} names {missing[0]} and {len(missing) - 1} more that are in none of "
             f"{', '.join(str(folder) for folder in config.folders)}; held-out photos must be there to be left out"
         )
+    sizes = {path: _size(path) for path in paths}
+    fitting = [path for path in paths if min(sizes[path]) >= side]
+    is_kept = sum(1.25 * 3 * math.prod(sizes[path]) for path in fitting) <= KEPT_BYTES
     train: list[Photo] = []
     held_out: list[Photo] = []
-    too_small = 0
-    for path in paths:
-        photo = _read_photo(path)
-        if min(photo.whole.shape[1:]) < side:
-            too_small += 1
-        else:
-            (held_out if path.name in names else train).append(photo)
+    for path in fitting:
+        kept = None
+        if is_kept:
+            whole = _decoded(path)
+            kept = (whole, _halved(whole))
+        (held_out if path.name in names else train).append(Photo(path, min(sizes[path]), kept))
+    too_small = len(paths) - len(fitting)
     for photos, use in ((train, "to learn from"), (held_out, "held out")):
         if not photos:
             raise UserError(f"no photo {use} has sides of {side} px or more; {too_small} are smaller")
@@ -119,17 +143,17 @@ def draw_crop(photo: Photo, side: int, config: CropsConfig, rng: np.random.Gener
     A copy too small for the window is not drawn, and where not even the photo holds it, the window shrinks to what it
     holds, a multiple of 4 and at least `least`.
     """
-    half = rng.random() < config.halved and min(photo.half.shape[1:]) >= side
-    source = photo.half if half else photo.whole
+    source = photo.pixels(half=rng.random() < config.halved and photo.holds(side, half=True))
     _, height, width = source.shape
     side = side if min(height, width) >= side else max(least, min(height, width) // FACTOR * FACTOR)
     scale = max(rng.uniform(*config.rescale), side / min(height, width))
-    seen = min(ceil(side / scale), height, width)
+    seen = min(math.ceil(side / scale), height, width)
     top, left = rng.integers(height - seen + 1), rng.integers(width - seen + 1)
     window = source[:, top : top + seen, left : left + seen]
     if seen != side:
         window = resize_8_bit(window, side)
-    window = window.rot90(int(rng.integers(4)), (1, 2))
+    if config.turned:
+        window = window.rot90(int(rng.integers(4)), (1, 2))
     return (window.flip(2) if rng.random() < 0.5 else window).contiguous()
 
 
@@ -160,9 +184,9 @@ def held_out_crops(photos: Sequence[Photo], side: int, per_photo: int, presets: 
     for number, photo in enumerate(photos):
         rng = np.random.default_rng((JUDGE, number))
         for turn in range(per_photo):
-            source = photo.half if turn % 2 and min(photo.half.shape[1:]) >= side else photo.whole
+            source = photo.pixels(half=bool(turn % 2) and photo.holds(side, half=True))
             top, left = (int(rng.integers(length - side + 1)) for length in source.shape[1:])
-            crops.append(source[:, top : top + side, left : left + side])
+            crops.append(source[:, top : top + side, left : left + side].clone())  # not a view that keeps the photo
     hr = torch.stack(crops)
     return Judged(hr, {preset: degrade(hr.float() / 255, preset, range(len(hr))) for preset in presets})
 
@@ -174,11 +198,24 @@ def _held_out_names(file: Path) -> set[str]:
     return {line for line in lines if line and not line.startswith("#")}
 
 
-def _read_photo(path: Path) -> Photo:
+def _size(path: Path) -> tuple[int, int]:
+    try:
+        return stored_size(path)
+    except ImageError as error:
+        raise _unreadable(path, error) from None
+
+
+def _decoded(path: Path) -> Tensor:
     try:
         rgb = open_image(path).rgb
     except ImageError as error:
-        raise UserError(f"{path} can't be learned from: {error}") from None
-    whole = torch.from_numpy(rgb).permute(2, 0, 1).contiguous()
-    half = F.avg_pool2d(whole[None].float(), 2)[0].round().to(torch.uint8)
-    return Photo(path.name, whole, half)
+        raise _unreadable(path, error) from None
+    return torch.from_numpy(rgb).permute(2, 0, 1).contiguous()
+
+
+def _halved(whole: Tensor) -> Tensor:
+    return F.avg_pool2d(whole[None].float(), 2)[0].round().to(torch.uint8)
+
+
+def _unreadable(path: Path, error: ImageError) -> UserError:
+    return UserError(f"{path} can't be learned from: {error}")

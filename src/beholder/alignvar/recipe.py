@@ -31,12 +31,14 @@ class PhotosConfig(_Strict):
 
 
 class CropsConfig(_Strict):
-    """How crops are drawn from photos. All are turned by quarters and mirrored at random."""
+    """How crops are drawn from photos. All are mirrored at random."""
 
     halved: float = Field(default=0.5, ge=0, le=1)
     """Share of crops from a copy at half the size, averaged by area: it has no trace of the photo's own JPEG."""
     rescale: tuple[float, float] = (0.6, 1.0)
     """Range of a further factor on the size, drawn per crop."""
+    turned: bool = True
+    """Turned by quarters at random, too."""
 
     @model_validator(mode="after")
     def _shrinks(self) -> Self:

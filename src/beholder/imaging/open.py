@@ -105,6 +105,18 @@ def open_image(
         raise ImageError("unreadable", f"reading failed: {err.strerror or err}") from err
 
 
+def stored_size(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int]:
+    """Width and height in pixels as a picture file has them, not turned, from its head. Raises `ImageError`."""
+    name = os.fspath(path)
+    try:
+        with open_elsewhere(name) or open_regular(name) as file:
+            return open_header(file, os.path.splitext(name)[1].lower(), max_pixels=max_pixels)[0].size
+    except ImageError:
+        raise
+    except OSError as err:
+        raise ImageError("unreadable", f"reading failed: {err.strerror or err}") from err
+
+
 def open_regular(path: str) -> BinaryIO:
     """Open a regular file. Checked first, because opening a pipe waits and opening a device can do anything."""
     try:
