@@ -109,9 +109,19 @@ def test_other_scales_than_the_transformers_are_refused(saved, tmp_path):
 
 def test_a_transformer_of_another_size_than_the_config_is_refused(saved):
     config = json.loads((saved / folder.CONFIG_FILE).read_text())
-    config["model"]["transformer"]["depth"] = 3
+    depth = config["model"]["transformer"]["depth"]
+    config["model"]["transformer"]["depth"] = depth + 1
     (saved / folder.CONFIG_FILE).write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"model\.safetensors"):
+    with pytest.raises(UserError, match=rf"model\.safetensors.*transformer\.depth is {depth}, not {depth + 1}"):
+        folder.load(saved)
+
+
+@pytest.mark.parametrize("names", [[], [folder.MODEL_FILE], [folder.MODEL_FILE, folder.TOKENISER_FILE, "../other"]])
+def test_a_folder_names_its_two_files(saved, names):
+    config = json.loads((saved / folder.CONFIG_FILE).read_text())
+    config["sha256"] = dict.fromkeys(names, "0" * 64)
+    (saved / folder.CONFIG_FILE).write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"sha256: .*, not tokeniser\.safetensors and model\.safetensors"):
         folder.load(saved)
 
 

@@ -90,6 +90,29 @@ def test_too_many_failures_are_told_by_the_exit_code(
     assert main([*command, "--max-bad", "1"]) == 0
 
 
+def test_where_all_failed_a_report_says_so(photos: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad").mkdir()
+    Path("bad/broken.jpg").write_bytes(b"\xff\xd8\xff")
+    assert main(["upscale", "bad", "-o", "out", "--model", str(model), "--report", "page.html"]) == 2
+    assert "wrote page.html" in capsys.readouterr().err
+    assert "<code>bad/broken.jpg</code>" in Path("page.html").read_text(encoding="utf-8")
+
+
+def test_a_report_never_replaces_a_picture(photos: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (photos / "a.png").rename("a.html")
+    before = page.read_bytes()
+    assert main(["upscale", "a.html", "-o", "out", "--model", str(model), "--report", "photos/../a.html"]) == 1
+    assert "is a picture to be enlarged" in capsys.readouterr().err
+    assert page.read_bytes() == before
+
+
+def test_what_was_done_to_a_picture_is_told(photos: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenes = [render(i, (32, 32)) for i in range(3)]
+    scenes[0].save(photos / "moving.gif", save_all=True, append_images=scenes[1:])
+    assert main(["upscale", "photos", "-o", "out", "--model", str(model)]) == 0
+    assert "with a note, 1:\n  photos/moving.gif: animated: first of 3 frames\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -100,6 +123,11 @@ def test_too_many_failures_are_told_by_the_exit_code(
         (["--device", "gpu"], "--device gpu: "),
         (["--report", "page.txt"], "can't write page.txt: a report is a page"),
         (["--tile", "3000"], "--tile 3000: this model's tile has"),
+        (["--report", "photos/a.png"], "can't write photos/a.png: a report is a page"),
+        (["--timeout", "inf"], "--timeout inf: allowed are seconds above 0, 86,400 at most"),
+        (["--decode", "sample", "--seed", str(2**63)], f"--seed {2**63}: allowed are whole numbers from 0"),
+        (["--seed", "-1"], "--seed -1: allowed are whole numbers from 0"),
+        (["--device", "meta"], "--device meta: "),
     ],
 )
 def test_a_mistake_ends_as_one_line_and_makes_nothing(

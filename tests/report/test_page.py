@@ -192,6 +192,12 @@ def test_what_can_not_be_written_is_refused_with_what_to_try(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_is_no_name_for_a_page(holiday: Path, tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(UserError, match=r"report\.html: it is a folder"):
+        write_report(holiday / "scores.parquet", tmp_path / "report.html")
+
+
 def test_a_score_that_is_no_number_is_none_on_the_page(tmp_path: Path, card: Card) -> None:
     scores = [Score(value, 40.0, path=f"{i}.jpg") for i, value in enumerate((10.0, 20.0, 30.0, float("nan")))]
     write_rows([rows_table(scores, card)], tmp_path / "scores.csv")  # as a table that people edited may have it

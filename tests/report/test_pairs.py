@@ -62,6 +62,13 @@ def test_what_can_no_longer_be_opened_is_left_out(tmp_path: Path, model: Path) -
     assert "2 pictures, enlarged by . 1 of them are shown." in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
+def test_a_page_may_be_about_failures_alone(tmp_path: Path) -> None:
+    write_pairs([], tmp_path / "page.html", failures=[("a.jpg", "unreadable", "truncated")], made_by="tiny")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "No picture was enlarged by tiny." in page
+    assert "<code>a.jpg</code>" in page
+
+
 def test_no_pictures_make_no_page(tmp_path: Path, model: Path) -> None:
     with pytest.raises(UserError, match="no picture before and after"):
         write_pairs([], tmp_path / "page.html", model=model)

@@ -33,6 +33,31 @@ def test_the_tree_below_a_folder_is_kept_and_no_two_get_one_name(tree: Path) -> 
     }
 
 
+def test_a_longer_name_does_not_meet_the_short_one_of_another(tree: Path) -> None:
+    for name in ("a.jpg", "a.png", "a.jpg.png", "a.jpg.png.webp", "b.nef", "b.nef.png"):
+        Path("more", name).write_bytes(b"x")
+    assert planned("more") == {
+        "more/3.webp": "out/3_x4.png",
+        "more/a.jpg": "out/a.jpg_x4.png",
+        "more/a.jpg.png": "out/a.jpg.png_x4.png",
+        "more/a.jpg.png.webp": "out/a.jpg.png.webp_x4.png",
+        "more/a.png": "out/a.png_x4.png",
+        "more/b.nef": "out/b.nef_x4.png",
+        "more/b.nef.png": "out/b.nef.png_x4.png",
+    }
+
+
+def test_names_that_stay_the_same_are_an_error(tree: Path) -> None:
+    with tarfile.open("more.tar", "w") as archive:
+        archive.add("more/3.webp", "3.webp")
+    with pytest.raises(UserError, match=r"'more\.tar::3\.webp' would both become out/more/3\.webp_x4\.png"):
+        planned("more", "more.tar")
+
+
+def test_a_picture_that_is_spelt_in_two_ways_is_one(tree: Path) -> None:
+    assert planned("photos/1.jpg", "more/../photos/1.jpg") == {"photos/1.jpg": "out/1_x4.png"}
+
+
 def test_a_raw_file_takes_no_name_from_the_picture_beside_it(tree: Path) -> None:
     Path("photos/sea/2.png").unlink()
     names = planned("photos/sea")
@@ -51,7 +76,11 @@ def test_a_glob_keeps_the_tree_below_its_fixed_part(tree: Path) -> None:
 def test_members_of_an_archive_lie_below_its_name(tree: Path) -> None:
     with tarfile.open("shard.tar", "w") as archive:
         archive.add("photos/1.jpg", "cats/1.jpg")
-    assert planned("shard.tar") == {"shard.tar::cats/1.jpg": "out/shard/cats/1_x4.png"}
+        archive.add("photos/1.jpg", "1.jpg")
+    assert planned("shard.tar") == {
+        "shard.tar::1.jpg": "out/shard/1_x4.png",
+        "shard.tar::cats/1.jpg": "out/shard/cats/1_x4.png",
+    }
 
 
 def test_no_name_in_an_archive_leads_out_of_the_folder(tree: Path) -> None:
@@ -87,6 +116,8 @@ def test_one_picture_may_be_given_the_name_of_its_result(tree: Path) -> None:
         ("up/{stem}.png", "folders are kept"),
         ("{stem.__class__}.png", "there is no"),
         ("{stem!r:>9}_{0}.png", "there is no {0}"),
+        ("{stem:d}.png", "nothing may follow a name inside of braces. Try: {stem}"),
+        ("{name!z}.png", "nothing may follow a name inside of braces. Try: {name}"),
     ],
 )
 def test_a_template_is_checked_before_anything_is_done(tree: Path, template: str, message: str) -> None:

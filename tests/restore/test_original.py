@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -28,6 +30,28 @@ def test_sixteen_bits_are_kept(suffix: str, channels: int, tmp_path: Path) -> No
     np.testing.assert_array_equal(original.colour, pixels[:, :, :3])
     if channels == 4:
         np.testing.assert_array_equal(original.alpha, pixels[:, :, 3:])
+
+
+@pytest.mark.parametrize("mode", ["I;16", "RGB"])
+def test_a_colour_of_sixteen_bits_may_be_the_transparent_one(mode: str, tmp_path: Path) -> None:
+    channels = 3 if mode == "RGB" else 1
+    pixels = np.random.default_rng(0).integers(0, 65536, (20, 30, channels), np.uint16)
+    pixels[3:9, 4:20] = 1234
+    pixels[3:9, 4:20, 0] = 515
+    cv2.imwrite(str(tmp_path / "opaque.png"), pixels[:, :, ::-1])
+    rest = (tmp_path / "opaque.png").read_bytes()
+    at = rest.index(b"IDAT") - 4
+    content = b"tRNS" + pixels[3, 4].astype(">u2").tobytes()
+    chunk = struct.pack(">I", 2 * channels) + content + struct.pack(">I", zlib.crc32(content))
+    (tmp_path / "deep.png").write_bytes(rest[:at] + chunk + rest[at:])
+    original = read(tmp_path / "deep.png")
+    np.testing.assert_array_equal(original.colour, pixels)
+    assert original.alpha is not None
+    expected = np.full((20, 30, 1), 65535, np.uint16)
+    expected[3:9, 4:20] = 0
+    np.testing.assert_array_equal(original.alpha, expected)
+    with Image.open(tmp_path / "deep.png") as image:
+        assert image.mode == mode
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -107,6 +131,13 @@ def test_sizes_out_of_bounds_are_refused_before_decoding(tmp_path: Path) -> None
     (tmp_path / "bomb.png").write_bytes(png_header(1001, 1000))
     with pytest.raises(ImageError, match="1,001,000 pixels; allowed are 1,000,000"):
         read(tmp_path / "bomb.png")
+    (tmp_path / "long.png").write_bytes(png_header(16, 65_536 - 4000))
+    with pytest.raises(ImageError, match="damaged or truncated"):
+        read_original(str(tmp_path / "long.png"), max_pixels=2_000_000)
+    (tmp_path / "long.png").write_bytes(png_header(65_536, 16))
+    with pytest.raises(ImageError, match="65536 x 16; a side has 65,535 pixels at most") as caught:
+        read_original(str(tmp_path / "long.png"), max_pixels=2_000_000)
+    assert caught.value.status == "too_large"
 
 
 def test_numbers_without_a_white_are_refused(tmp_path: Path) -> None:

@@ -82,6 +82,17 @@ def test_other_formats_keep_profile_and_exif(photos: Path, tmp_path: Path, endin
     assert run.rows[2].status == ("ok" if ending == "webp" else "unsupported")
 
 
+def test_exif_that_a_jpeg_cannot_hold_is_left_out_with_a_note(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x010E] = "Maker", "x" * 70_000
+    render(1, (40, 30)).save(tmp_path / "a.png", exif=exif)
+    for ending, is_kept in (("jpg", False), ("webp", True), ("png", True)):
+        run = beholder.upscale(tmp_path / "a.png", tmp_path / "out", model=cheap_upscaler(), name="{stem}." + ending)
+        assert run.rows[0].note == (None if is_kept else "EXIF too large for a JPEG: left out")
+        with Image.open(tmp_path / f"out/a.{ending}") as image:
+            assert dict(image.getexif()) == (dict(exif) if is_kept else {})
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), RuntimeError("a bug")])
 def test_a_stopped_run_leaves_whole_pictures_and_goes_on(photos: Path, tmp_path: Path, stop: BaseException) -> None:
     n_calls = 0
@@ -107,7 +118,7 @@ def test_a_full_disk_ends_the_run_with_nothing_half_written(
     def full(tiles: np.ndarray) -> np.ndarray:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(UserError, match=r"no room left in .*out: [0-9,]+ MB are free. What is finished is kept"):
+    with pytest.raises(UserError, match=r"no room left in .*out: [0-9,.]+ MB are free. What is finished is kept"):
         beholder.upscale(photos, tmp_path / "out", model=cheap_upscaler(full))
     assert list((tmp_path / "out").iterdir()) == []
     usage = shutil.disk_usage(tmp_path)
@@ -121,6 +132,16 @@ def test_a_name_that_cannot_be_written_is_a_row(photos: Path, tmp_path: Path) ->
     (tmp_path / "out/sea").write_text("a file where a folder should be")
     run = beholder.upscale(photos, tmp_path / "out", model=cheap_upscaler())
     assert [row.status for row in run.rows] == ["ok", "unreadable", "unwritable"]
+
+
+def test_a_folder_that_has_the_name_of_a_result_is_told_before_any_work(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "out/a_x4.png").mkdir(parents=True)
+    asked = []
+    run = beholder.upscale(
+        photos / "a.jpg", tmp_path / "out", model=cheap_upscaler(lambda tiles: asked.append(1) or nearest(tiles))
+    )
+    assert [(row.status, row.error) for row in run.rows] == [("unwritable", f"{tmp_path}/out/a_x4.png: is a folder")]
+    assert not asked
 
 
 def test_progress_names_every_picture_and_counts_its_tiles(photos: Path, tmp_path: Path) -> None:

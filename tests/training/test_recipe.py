@@ -32,6 +32,7 @@ def test_a_recipe_becomes_checked_fields(tmp_path):
         (b"3", "toy.yaml: the recipe: "),
         (b"steps: many\n", "toy.yaml: steps: .*integer.*'many'"),
         (b"step: 3\nsteps: 3\n", "toy.yaml: step: Extra inputs"),
+        (b"step: 3\n", "toy.yaml: step: Extra inputs"),  # and not that steps is missing
         (b"steps: 3\nmodel: [a]\n", r"toy.yaml: model.*0: .*integer.*'a'"),
     ],
 )

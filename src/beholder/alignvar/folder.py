@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -47,6 +47,13 @@ class FolderConfig(BaseModel):
     """Of each weight file, checked at every load."""
     facts: dict[str, Any] = {}
     """How it was trained or from where it was converted, its licence, its measured results."""
+
+    @field_validator("sha256")
+    @classmethod
+    def _names_both_files(cls, value: dict[str, str]) -> dict[str, str]:
+        if set(value) != {TOKENISER_FILE, MODEL_FILE}:
+            raise ValueError(f"it has {', '.join(sorted(value)) or 'nothing'}, not {TOKENISER_FILE} and {MODEL_FILE}")
+        return value
 
 
 @dataclass(frozen=True)
@@ -114,14 +121,12 @@ def load(folder: Path, device: str | torch.device = "cpu") -> Loaded:
             f"the transformer expects {list(config.model.tokeniser.scales)}; copy the folder again"
         )
     stored = _config_of(folder / MODEL_FILE, AlignVarConfig)
-    if [stored.tokeniser, stored.transformer, stored.sca] != [
-        config.model.tokeniser,
-        config.model.transformer,
-        config.model.sca,
-    ]:
-        raise UserError(
-            f"{str(folder / MODEL_FILE)!r} is of {stored.name}, not of {config.model.name} as {CONFIG_FILE} says"
-        )
+    for part in ("tokeniser", "transformer", "sca"):
+        if wrong := _difference(getattr(stored, part), getattr(config.model, part)):
+            raise UserError(
+                f"{str(folder / MODEL_FILE)!r} is of another model than {CONFIG_FILE} says: {part}.{wrong}; "
+                "copy the folder again"
+            )
     with torch.device("meta"):
         model = AlignVar(config.model)
     _read(model, folder / MODEL_FILE)
@@ -155,6 +160,13 @@ def read_config(folder: Path) -> FolderConfig:
         raise UserError(f"{str(folder)!r} is not an AlignVAR model: it has no {CONFIG_FILE}") from None
     except ValidationError as error:
         raise UserError(f"{str(file)!r} is not the config of an AlignVAR model: {_first(error)}") from None
+
+
+def _difference(one: BaseModel, other: BaseModel) -> str | None:
+    """The first field that differs, with both values; None where all are alike."""
+    fields = type(one).model_fields
+    name = next((name for name in fields if getattr(one, name) != getattr(other, name)), None)
+    return None if name is None else f"{name} is {getattr(one, name)}, not {getattr(other, name)}"
 
 
 def _write(module: nn.Module, file: Path, config: BaseModel, half: bool) -> None:

@@ -9,6 +9,9 @@ from beholder.errors import UserError
 from beholder.scoring.card import Card
 from beholder.task import Task
 
+MAX_TIMEOUT_S = 86_400
+"""A day. Longer waits than a month the operating system refuses."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -28,5 +31,5 @@ class Settings:
         for name in ("workers", "batch_size", "max_pixels"):
             if (value := getattr(self, name)) < 1:
                 raise UserError(f"--{name.replace('_', '-')} {value}: allowed are whole numbers from 1")
-        if not self.timeout_s > 0:
-            raise UserError(f"--timeout {self.timeout_s:g}: allowed are seconds above 0")
+        if not 0 < self.timeout_s <= MAX_TIMEOUT_S:
+            raise UserError(f"--timeout {self.timeout_s:g}: allowed are seconds above 0, {MAX_TIMEOUT_S:,} at most")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +18,7 @@ from beholder.restore.rows import Run
 from beholder.restore.run import DEFAULT_MAX_PIXELS, DEFAULT_TIMEOUT_S
 from beholder.restore.run import upscale as upscale_pictures
 
-_SHOWN_FAILURES = 10
+_SHOWN = 10
 
 
 def upscale(
@@ -119,6 +120,8 @@ def upscale(
         from beholder.report.page import check_page
 
         check_page(report)
+        if any(os.path.realpath(path) == os.path.realpath(report) for path in paths or []):
+            raise UserError(f"--report {report} is a picture to be enlarged. Choose another name")
     with show_progress(sys.stderr) as on_progress:
         run = upscale_pictures(
             paths or [],
@@ -159,10 +162,16 @@ def _number(option: str, text: str) -> int | None:
 def _print_end(run: Run, out: Path) -> None:
     if run.failures:
         print(f"not enlarged, {len(run.failures):,}:", file=sys.stderr)
-        for row in run.failures[:_SHOWN_FAILURES]:
+        for row in run.failures[:_SHOWN]:
             print(f"  {row.status:<12}{printable(row.path)}: {printable(row.error or '')}", file=sys.stderr)
-        if len(run.failures) > _SHOWN_FAILURES:
-            print(f"  and {len(run.failures) - _SHOWN_FAILURES:,} more", file=sys.stderr)
+        if len(run.failures) > _SHOWN:
+            print(f"  and {len(run.failures) - _SHOWN:,} more", file=sys.stderr)
+    if noted := [row for row in run.rows if row.note]:
+        print(f"with a note, {len(noted):,}:", file=sys.stderr)
+        for row in noted[:_SHOWN]:
+            print(f"  {printable(row.path)}: {printable(row.note or '')}", file=sys.stderr)
+        if len(noted) > _SHOWN:
+            print(f"  and {len(noted) - _SHOWN:,} more", file=sys.stderr)
     typer.secho(str(run), bold=True, err=True)
     if any(row.status == "ok" for row in run.rows):
         print(f"wrote {printable(str(out))}", file=sys.stderr)

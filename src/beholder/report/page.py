@@ -103,6 +103,10 @@ def check_page(out: Path) -> None:
         raise UserError(f"can't write {out}: a report is a page, so its name ends in {' or '.join(SUFFIXES)}")
     if not out.parent.is_dir():
         raise UserError(f"can't write {out}: the folder {out.parent} does not exist. Make it first")
+    if out.is_dir():
+        raise UserError(f"can't write {out}: it is a folder. Choose another name")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise UserError(f"can't write {out}: no permission to write in {out.parent}. Choose another folder")
 
 
 def _fixed_parts(

@@ -75,21 +75,21 @@ def write_pairs(
     `failures` are (path, status, reason); `made_by` names the model that enlarged; `model` is the one that judges. A
     page that is there is replaced as a whole.
 
-    Raises `UserError` where there are no pairs, or for a name that is no page's.
+    Raises `UserError` where there are neither pairs nor failures, or for a name that is no page's.
     """
     out = Path(out)
     check_page(out)
-    if not pairs:
+    if not pairs and not failures:
         raise UserError(f"can't write {out}: there is no picture before and after to show")
-    places = np.unique(np.linspace(0, len(pairs) - 1, min(len(pairs), MOST_PAIRS)).round().astype(int))
-    judge = load(model)
-    shown = [one for place in places if (one := _look(pairs[place], judge)) is not None]
+    places = np.unique(np.linspace(0, max(0, len(pairs) - 1), min(len(pairs), MOST_PAIRS)).round().astype(int))
+    judge = load(model) if pairs else None
+    shown = [one for place in places if judge and (one := _look(pairs[place], judge)) is not None]
     style = base_css() + read(__package__, "pairs.css")
     page = Template(read(__package__, "pairs.html")).substitute(
         style=style,
         policy=f"default-src 'none'; style-src '{digest(style)}'; img-src data:",
         lede=_lede(len(pairs), len(shown), made_by),
-        summary=_summary(shown, judge),
+        summary=_summary(shown, judge) if judge else "",
         pairs="".join(_figure(one, Places(Path(), out.parent)) for one in shown),
         failures=_failures(failures),
         n_failed=f"{len(failures):,}",
@@ -143,6 +143,8 @@ def _look(pair: Pair, judge: Model) -> _Shown | None:
 
 
 def _lede(n_pairs: int, n_shown: int, made_by: str) -> str:
+    if not n_pairs:
+        return f"No picture was enlarged by {escape(printable(made_by))}."
     noun = "picture" if n_pairs == 1 else "pictures"
     left_out = f" {n_shown:,} of them are shown." if n_shown < n_pairs else ""
     return f"{n_pairs:,} {noun}, enlarged by {escape(printable(made_by))}.{left_out}"

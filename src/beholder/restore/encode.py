@@ -27,6 +27,8 @@ class Encoding:
     alpha: bool
     deep: bool
     """Whether it holds 16 bits per channel."""
+    max_exif: int
+    """Bytes."""
     options: Mapping[str, Any]
     """For Pillow."""
 
@@ -34,13 +36,13 @@ class Encoding:
 TEMPLATE = "{stem}_x{scale}.png"
 """Of a result's name, where no other is given."""
 
-_JPEG = Encoding("JPEG", 65_500, alpha=False, deep=False, options={"quality": 95, "subsampling": 0})
+_JPEG = Encoding("JPEG", 65_500, alpha=False, deep=False, max_exif=65_533, options={"quality": 95, "subsampling": 0})
 
 ENCODINGS: dict[str, Encoding] = {
-    ".png": Encoding("PNG", MAX_SIDE, alpha=True, deep=True, options={}),
+    ".png": Encoding("PNG", MAX_SIDE, alpha=True, deep=True, max_exif=2**31 - 1, options={}),
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
-    ".webp": Encoding("WebP", 16_383, alpha=True, deep=False, options={"quality": 95, "method": 4}),
+    ".webp": Encoding("WebP", 16_383, alpha=True, deep=False, max_exif=2**31 - 1, options={"quality": 95, "method": 4}),
 }
 """By ending. PNG is lossless and written row by row; the others need the whole output in memory."""
 
@@ -55,7 +57,12 @@ def check_holds(encoding: Encoding, original: Original, size: tuple[int, int]) -
             f"the result would be {size[0]} x {size[1]}; a side of a {encoding.format} has {encoding.max_side:,} "
             f"pixels at most. Try: --name '{TEMPLATE}'",
         )
-    return "16-bit to 8-bit" if original.colour.dtype == np.uint16 and not encoding.deep else None
+    notes = []
+    if original.colour.dtype == np.uint16 and not encoding.deep:
+        notes.append("16-bit to 8-bit")
+    if len(original.exif_bytes(*size) or b"") > encoding.max_exif:
+        notes.append(f"EXIF too large for a {encoding.format}: left out")
+    return "; ".join(notes) or None
 
 
 def write_picture(
@@ -72,6 +79,8 @@ def write_picture(
     """
     n_channels = original.colour.shape[2] + (original.alpha is not None)
     exif = original.exif_bytes(*size)
+    if exif is not None and len(exif) > encoding.max_exif:
+        exif = None
     if encoding.format == "PNG":
         with path.open("wb") as file:
             write_png(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import has_magic
+from itertools import chain
 from pathlib import Path
 from string import Formatter
 
@@ -41,7 +42,10 @@ def plan_outputs(inputs: Sequence[str], out: Path, *, template: str | None, scal
     if not inputs:
         raise UserError("nothing to enlarge: name pictures or folders. Try: beholder upscale photos -o larger")
     found = {entry: find_images([entry], recursive=recursive) for entry in dict.fromkeys(inputs)}
-    paths = list(dict.fromkeys(path for some in found.values() for path in some))
+    once: dict[str, str] = {}
+    for path in chain.from_iterable(found.values()):
+        once.setdefault(_spelt_alike(path), path)
+    paths = list(once.values())
     if out.suffix.lower() in ENCODINGS and not out.is_dir():
         return [_single_job(paths, out, template)]
     check_template(template or TEMPLATE)
@@ -58,14 +62,17 @@ def plan_outputs(inputs: Sequence[str], out: Path, *, template: str | None, scal
 def check_template(template: str) -> None:
     """Raise `UserError` unless the template gives a file name with an ending that can be written."""
     try:
-        fields = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
+        parts = [(field, spec, how) for _, field, spec, how in Formatter().parse(template) if field is not None]
     except ValueError as error:
         raise UserError(f"--name {template}: {error}. Try: --name '{TEMPLATE}'") from None
+    fields = {field for field, _, _ in parts}
     wrong = sorted(fields - set(FIELDS))
     if wrong:
         raise UserError(
             f"--name {template}: there is no {{{wrong[0]}}}; allowed are {', '.join(f'{{{name}}}' for name in FIELDS)}"
         )
+    if formatted := next((field for field, spec, how in parts if spec or how), None):
+        raise UserError(f"--name {template}: nothing may follow a name inside of braces. Try: {{{formatted}}}")
     if not fields & {"stem", "name"}:
         raise UserError(f"--name {template}: without {{stem}} or {{name}} all pictures would get the same name")
     if "/" in template or os.sep in template:
@@ -85,19 +92,24 @@ def _single_job(paths: Sequence[str], out: Path, template: str | None) -> Job:
 
 
 def _named(paths: Sequence[str], root: str, out: Path, template: str, scale: float) -> list[Job]:
-    def target(path: str, stem: str) -> Path:
-        name = template.format(stem=stem, name=os.path.basename(path), scale=f"{scale:g}")
-        below = os.path.relpath(os.path.dirname(os.path.abspath(_location(path))), root)
+    def target(path: str, *, is_long: bool) -> Path:
+        folder, name = os.path.split(os.path.abspath(_location(path)))
+        stem = name if is_long else os.path.splitext(name)[0]
+        below = os.path.relpath(folder, root)
         if below.split(os.sep)[0] == os.pardir:  # as only the name of a member of an archive can
             raise UserError(f"{path!r} would lie outside of {out}. Unpack the archive, and look at it first")
-        return out / below / name
+        return out / below / template.format(stem=stem, name=name, scale=f"{scale:g}")
 
-    short = {path: target(path, os.path.splitext(os.path.basename(path))[0]) for path in paths}
-    n_wanting = Counter(name for path, name in short.items() if _promises_a_picture(path))
-    return [
-        Job(path, name if n_wanting[name] == 1 and _promises_a_picture(path) else target(path, os.path.basename(path)))
-        for path, name in short.items()
-    ]
+    names = {path: target(path, is_long=not _promises_a_picture(path)) for path in paths}
+    while clashing := {name for name, n in Counter(names.values()).items() if n > 1}:
+        # A longer name may be the short one of another: `1.jpg` beside `1.png` and `1.jpg.png`.
+        longer = {path: target(path, is_long=True) for path, name in names.items() if name in clashing}
+        if all(names[path] == name for path, name in longer.items()):
+            name = min(clashing)
+            first, second = [path for path in longer if names[path] == name][:2]
+            raise UserError(f"{first!r} and {second!r} would both become {name}. Enlarge them one at a time")
+        names |= longer
+    return [Job(path, name) for path, name in names.items()]
 
 
 def _promises_a_picture(path: str) -> bool:
@@ -130,6 +142,11 @@ def _location(path: str) -> str:
     if member is not None and not os.path.lexists(path):
         path = os.path.join(member[0][: -len(TAR)], member[1])
     return path.partition("://")[2] if is_address(path) else path
+
+
+def _spelt_alike(path: str) -> str:
+    """The same for `a.png` and `b/../a.png`."""
+    return path if is_address(path) else os.path.abspath(path)
 
 
 def _before_magic(pattern: str) -> str:

@@ -35,9 +35,11 @@ def enlarge_file(
         original = reader.read(job.path)
         size = method.size(*original.size)
         encoding = ENCODINGS[job.out.suffix.lower()]
-        depth_note = check_holds(encoding, original, size)
+        format_note = check_holds(encoding, original, size)
     except ImageError as error:
         return Row(job.path, None, error.status, str(error))
+    if job.out.is_dir():
+        return Row(job.path, None, "unwritable", f"{job.out}: is a folder")
     n_done, n_tiles = 0, method.n_tiles(original)
 
     def count(n: int) -> None:
@@ -61,7 +63,7 @@ def enlarge_file(
     except MemoryError:
         reason = "not enough memory. Try a smaller --batch-size, and a .png, which is written row by row"
         return Row(job.path, None, "too_large", reason)
-    notes = "; ".join(note for note in (original.note, depth_note) if note)
+    notes = "; ".join(note for note in (original.note, format_note) if note)
     return Row(job.path, job.out, "ok", None, notes or None, original.size, size)
 
 
@@ -73,8 +75,8 @@ def _check_room(folder: Path, n_bytes: int) -> None:
 
 def _no_room(folder: Path, n_bytes: int | None = None) -> UserError:
     free = shutil.disk_usage(folder).free
-    wanted = f"; the next picture needs {n_bytes / 1e6:,.0f} MB for its work" if n_bytes else ""
+    wanted = f"; the next picture needs {n_bytes / 1e6:,.1f} MB for its work" if n_bytes else ""
     return UserError(
-        f"no room left in {folder}: {free / 1e6:,.0f} MB are free{wanted}. What is finished is kept: make room, and "
+        f"no room left in {folder}: {free / 1e6:,.1f} MB are free{wanted}. What is finished is kept: make room, and "
         "the same command goes on from there"
     )

@@ -20,6 +20,9 @@ scale."""
 SCALES = (1.0, 8.0)
 """Smallest and largest `scale`."""
 
+SEEDS = 2**63
+"""How many there are, from 0."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -51,6 +54,8 @@ class Options:
             )
         if self.batch_size is not None and self.batch_size < 1:
             raise UserError(f"--batch-size {self.batch_size}: allowed are numbers from 1")
+        if self.seed is not None and not 0 <= self.seed < SEEDS:
+            raise UserError(f"--seed {self.seed}: allowed are whole numbers from 0 to {SEEDS - 1}")
         _check_word("--colour-fix", self.colour_fix, get_args(ColourFix))
         _check_word("--alpha", self.alpha, get_args(AlphaChoice))
         if self.decode is not None:

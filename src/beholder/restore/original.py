@@ -22,6 +22,9 @@ from beholder.restore.tiles import Pixels
 MIN_SIDE = 16
 """Pixels of the shorter side at least; less is too little to go by."""
 
+MAX_SIDE = 65_535
+"""Pixels of the longer side at most: one row of tiles is in memory, which of this width has 200 MB, several times."""
+
 STRUCTURE_TAGS = frozenset(
     {
         *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 284, 288, 289),
@@ -73,6 +76,10 @@ def read_original(path: str, *, max_pixels: int) -> Original:
             image, notes = open_header(
                 file, os.path.splitext(path)[1].lower(), max_pixels=max_pixels, min_side=MIN_SIDE
             )
+            if max(image.size) > MAX_SIDE:
+                raise ImageError(
+                    "too_large", f"{image.width} x {image.height}; a side has {MAX_SIDE:,} pixels at most. Cut it up"
+                )
             deep = is_deep(image) and image.mode in ("RGB", "RGBA", "LA")
             with decoding(image.format or "picture"):
                 image.load()
@@ -105,6 +112,9 @@ def _original(image: Image.Image, pixels: Pixels | None, notes: list[str | None]
         notes.append(colour_note)
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
+    if pixels.dtype == np.uint16 and pixels.shape[2] in (1, 3) and "transparency" in image.info:
+        seen = (pixels != np.array(image.info["transparency"], np.uint16)).any(axis=2, keepdims=True)
+        pixels = np.concatenate([pixels, seen * np.uint16(65535)], axis=2)
     pixels = _upright(pixels, orientation)
     has_alpha = pixels.shape[2] in (2, 4)
     colour: Pixels = np.ascontiguousarray(pixels[:, :, : pixels.shape[2] - has_alpha])  # type: ignore[assignment]

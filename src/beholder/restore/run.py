@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beholder import __version__
+from beholder.batch.settings import MAX_TIMEOUT_S
 from beholder.errors import UserError
 from beholder.restore.enlarge import AlphaChoice, Method
 from beholder.restore.finish import ColourFix
@@ -142,8 +143,8 @@ def _origin(upscaler: Upscaler, method: Method, options: Options) -> str:
 def _check_numbers(max_pixels: int, timeout_s: float) -> None:
     if max_pixels < 1:
         raise UserError(f"--max-pixels {max_pixels}: allowed are numbers from 1")
-    if not timeout_s > 0:
-        raise UserError(f"--timeout {timeout_s:g}: allowed are seconds above 0")
+    if not 0 < timeout_s <= MAX_TIMEOUT_S:
+        raise UserError(f"--timeout {timeout_s:g}: allowed are seconds above 0, {MAX_TIMEOUT_S:,} at most")
 
 
 def _check_writable(out: Path) -> None:

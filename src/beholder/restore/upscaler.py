@@ -29,6 +29,9 @@ EMBEDDED = {"alignvar-nano": WEIGHTS / "alignvar-nano"}
 
 CONFIG_FILE = "config.json"
 
+_NO_MEMORY = "can't allocate memory"
+"""What torch says of a CPU's, in a plain RuntimeError."""
+
 CPU_BATCH = 8
 GPU_BATCH = 64
 
@@ -133,10 +136,13 @@ def in_halves(run: Callable[[torch.Tensor], torch.Tensor], tiles: torch.Tensor) 
 
     try:
         return run(tiles)
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and _NO_MEMORY not in str(error):
+            raise
         if len(tiles) == 1:
+            elsewhere = "" if tiles.device.type == "cpu" else ". Try: --device cpu"
             raise UserError(
-                f"one tile of {tiles.shape[-1]} px takes more memory than {tiles.device} has free. Try: --device cpu"
+                f"one tile of {tiles.shape[-1]} px takes more memory than {tiles.device} has free{elsewhere}"
             ) from None
     # Out of the except clause, whose traceback would keep the memory of the failed run.
     torch.cuda.empty_cache()
@@ -164,7 +170,7 @@ def _device(name: str) -> torch.device:
 
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.empty(1, device=device).cpu()  # of `meta` and the like nothing comes back
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"--device {name}: {reason}. Try: --device cpu") from None

@@ -28,9 +28,13 @@ def read_recipe(file: Path, kind: type[T] | TypeAdapter[T], example: str) -> T:
     except ValidationError as error:
         wrong = _most_telling(error.errors())
         where = ".".join(str(key) for key in wrong["loc"]) or "the recipe"
-        raise UserError(f"{file}: {where}: {wrong['msg']} (it is {repr(wrong['input'])[:_SHOWN]})") from None
+        shown = repr(wrong["input"])
+        shown = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "..."
+        raise UserError(f"{file}: {where}: {wrong['msg']} (it is {shown})") from None
 
 
 def _most_telling(errors: list[Any]) -> Any:
-    """Of a field that takes a name or sizes, what is wrong with the sizes: that it is no name helps nobody."""
-    return next((error for error in errors if error["type"] != "string_type"), errors[0])
+    """A key that is not there, of which a field that is missing is often the right spelling. Of a field that takes a
+    name or sizes, what is wrong with the sizes: that it is no name helps nobody."""
+    unknown = next((error for error in errors if error["type"] == "extra_forbidden"), None)
+    return unknown or next((error for error in errors if error["type"] != "string_type"), errors[0])
