@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -234,6 +236,9 @@ def test_a_page_shows_the_least_consistent_first(
         (["--edges", "0,1"], "go with --task regression"),
         (["--task", "regression", "--edges", "a"], "--edges a: numbers with commas"),
         (["--task", "regression"], "is it a task of classes?"),
+        (["--task", "regression", "--edges=-inf,0,inf"], "settings: label_edges must be finite"),
+        (["--seed", "-1"], "setting seed: Input should be greater than or equal to 0, got -1"),
+        (["--variant", "true-labels"], "--variant 'true-labels' is unknown"),
     ],
 )
 def test_options_that_do_not_fit_are_named(
@@ -241,6 +246,94 @@ def test_options_that_do_not_fit_are_named(
 ) -> None:
     assert main(["emotion", "fit", str(table), "-o", str(tmp_path / "m"), *options]) == 1
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "says"),
+    [
+        ("predict", "table.npz", "its ending is .npz, and .parquet is what is written"),
+        ("predict", "table.parquet", "table.parquet is read here, and would be replaced"),
+        ("predict", "no/out.parquet", "no does not exist. Make it first"),
+        ("predict", "folder.parquet", "is a folder; name a file in it"),
+        ("predict", "m/model.parquet", "is read here, and would be replaced"),
+        ("evaluate", "m/config.json", "is read here, and would be replaced"),
+        ("report", "no/page.html", "no does not exist. Make it first"),
+    ],
+)
+def test_an_output_never_replaces_what_is_read(
+    command: str, name: str, says: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(model, tmp_path / "m")
+    (tmp_path / "m/model.parquet").write_bytes(b"mine")
+    (tmp_path / "folder.parquet").mkdir()
+    np.save(tmp_path / "v.npy", np.ones(4))
+    pq.write_table(pa.table({"voice_path": ["v.npy"], "label": ["A"]}), tmp_path / "table.parquet")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    line = ["emotion", command, str(tmp_path / "m"), str(tmp_path / "table.parquet"), "-o", str(tmp_path / name)]
+    assert main(line) == 1
+    assert says in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+def test_labels_that_the_model_does_not_know_are_told(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = plant(60)
+    label = np.array(list("ADFHNS"))[data.y]
+    np.savez(tmp_path / "t.npz", **data.x, label=np.char.lower(label))
+    assert main(["emotion", "evaluate", str(model), str(tmp_path / "t.npz")]) == 1
+    assert "no sample has a label that the model knows: a, d, f, h, n; it knows A, D" in capsys.readouterr().err
+    label[:2] = "x"
+    np.savez(tmp_path / "t.npz", **data.x, label=label)
+    assert main(["emotion", "evaluate", str(model), str(tmp_path / "t.npz"), "-o", str(tmp_path / "r.json")]) == 0
+    assert "Labels that the model doesn't know count as missed: x" in capsys.readouterr().out
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert result["unknown_labels"] == ["x"]
+    assert result["wa"]["value"] < 59 / 60
+    assert main(["emotion", "evaluate", str(model), str(tmp_path / "t.npz"), "--measures", "sims"]) == 1
+    assert "--measures sims is for numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("made", [int, float, str])
+def test_one_and_one_point_nought_are_the_same_label(made: type, tmp_path: Path) -> None:
+    data = plant(200)
+    np.savez(tmp_path / "fit.npz", **data.x, label=data.y)
+    assert main(["emotion", "fit", str(tmp_path / "fit.npz"), "-o", str(tmp_path / "m")]) == 0
+    np.savez(tmp_path / "t.npz", **data.x, label=np.array([made(k) for k in data.y]))
+    out = tmp_path / "r.json"
+    assert main(["emotion", "evaluate", str(tmp_path / "m"), str(tmp_path / "t.npz"), "-o", str(out)]) == 0
+    assert json.loads(out.read_text())["wa"]["value"] > 0.7
+
+
+def test_features_of_any_unit_are_learned_from(tmp_path: Path) -> None:
+    data = plant(200)
+    np.savez(tmp_path / "t.npz", **{m: 1e-9 * x for m, x in data.x.items()}, label=data.y)
+    assert main(["emotion", "fit", str(tmp_path / "t.npz"), "-o", str(tmp_path / "m")]) == 0
+    out = tmp_path / "r.json"
+    assert main(["emotion", "evaluate", str(tmp_path / "m"), str(tmp_path / "t.npz"), "-o", str(out)]) == 0
+    assert json.loads(out.read_text())["wa"]["value"] > 0.7
+
+
+@pytest.mark.parametrize(("key", "value"), [("classes", list("SNHFDA")), ("modalities", []), ("prior", None)])
+def test_a_changed_config_is_refused(
+    key: str, value: object, model: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(model, tmp_path / "m")
+    config = json.loads((tmp_path / "m/config.json").read_text())
+    (tmp_path / "m/config.json").write_text(json.dumps(config | {key: value}))
+    line = ["emotion", "predict", str(tmp_path / "m"), str(table), "-o", str(tmp_path / "o.parquet")]
+    assert main(line) == 1
+    assert "config.json is not the file that card.json describes" in capsys.readouterr().err
+
+
+def test_a_model_whose_extractors_are_lost_says_so(
+    model: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(model, tmp_path / "m")
+    card = json.loads((tmp_path / "m/card.json").read_text())
+    (tmp_path / "m/card.json").write_text(json.dumps(card | {"extractors": {"text": "tfidf_svd"}}))
+    assert main(["emotion", "predict", str(tmp_path / "m"), str(table), "-o", str(tmp_path / "o.parquet")]) == 1
+    assert "has no extract.json, and text needs it" in capsys.readouterr().err
 
 
 def test_a_classifiers_labels_cannot_measure_a_regressor(

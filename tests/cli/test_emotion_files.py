@@ -47,6 +47,9 @@ def test_a_hostile_pickle_is_one_line_and_nothing_is_written(
 
 def test_too_large_a_pickle_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write_mmsa(tmp_path / "p.pkl")
+    for wrong in ("nan", "inf", "0"):
+        assert main(["emotion", "inspect", str(file), "--max-gb", wrong]) == 1
+        assert f"--max-gb {wrong}: allowed are numbers above 0" in capsys.readouterr().err
     assert main(["emotion", "inspect", str(file), "--max-gb", "1e-6"]) == 1
     assert "Raise --max-gb" in capsys.readouterr().err
 

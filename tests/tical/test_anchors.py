@@ -100,6 +100,19 @@ def test_temperature_is_the_number_that_is_asked_for() -> None:
         assert sharp.read(z, config).pseudo.max(axis=1).mean() > soft.read(z, config).pseudo.max(axis=1).mean() + 0.1
 
 
+def test_the_only_sample_of_a_class_does_not_spoil_the_temperature() -> None:
+    rng = np.random.default_rng(0)
+    heaps = rng.normal(size=(2, 40, 2)) + np.array([[[0, 0]], [[9, 0]]])
+    z = torch.from_numpy(np.concatenate([*heaps, [[4, 9]]]))
+    y = np.repeat([0, 1, 2], [40, 40, 1])
+    sure = np.eye(3)[y]
+    rows, classes, _ = choose_anchors(sure, y, FLAT)
+    told = place_anchors(z, np.ones(81, dtype=bool), rows, classes, y, sure, FLAT)
+    without = rows < 80
+    alone = place_anchors(z[:80], np.ones(80, dtype=bool), rows[without], classes[without], y[:80], sure[:80], FLAT)
+    assert 0.2 < told.temperature / alone.temperature < 5  # it went to thousands
+
+
 def test_typicality_among_anchors_is_a_rank_among_fewer() -> None:
     by_class, _ = three_heaps(FLAT)
     by_anchors, _ = three_heaps(FLAT.model_copy(update={"typicality_reference": "anchors"}))

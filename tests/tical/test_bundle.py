@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from beholder.errors import UserError
 from beholder.tical.bundle import read_bundle
-from beholder.tical.inputs import missing
+from beholder.tical.inputs import Kind, missing
 
 
 def write(file: Path, columns: dict[str, list[object]]) -> Path:
@@ -61,9 +62,87 @@ def test_a_file_that_cannot_be_read_is_kept_as_a_problem_of_its_row(features: Pa
     bundle = read_bundle(write(features / "t.csv", {"voice_path": paths}))
     assert sorted(bundle.problems) == [1, 2, 3, 4, 5]
     assert "gone.npy" in bundle.problems[1]
-    assert "shape (5,) in row 4" in bundle.problems[4]
+    assert "voice is (samples, 5) in row 4, and (samples, 2) in the first" in bundle.problems[4]
     assert "no array 'voice'" in bundle.problems[5]
     assert missing(bundle.x["voice"]).tolist() == [False, True, True, True, True, True]
+
+
+def test_what_a_model_knows_decides_over_the_first_file(features: Path) -> None:
+    np.save(features / "wide.npy", np.ones(5))
+    table = write(features / "t.csv", {"voice_path": ["wide.npy", "v0.npy"], "text_path": ["", "gone.npy"]})
+    bundle = read_bundle(table, kinds={"voice": Kind(2), "text": Kind(3, is_sequence=True)})
+    assert sorted(bundle.problems) == [0, 1]
+    assert "voice is (samples, 5) in row 0, and (samples, 2) for this model" in bundle.problems[0]
+    assert (bundle.x["voice"].shape, bundle.x["text"].shape) == ((2, 2), (2, 1, 3))
+
+
+def test_names_in_a_csv_stay_as_they_stand_there(features: Path) -> None:
+    (features / "t.csv").write_text(
+        "id,voice_path,label,group,label_voice,notes\n"
+        '001,v0.npy,2020-01-01,1,,"two\nlines"\n'
+        "12345678901234567891,v0.npy,2021-01-01,2,0.5,3\n",
+        encoding="utf-8",
+    )
+    bundle = read_bundle(features / "t.csv")
+    assert bundle.id.tolist() == ["001", "12345678901234567891"]
+    assert bundle.label is not None
+    assert bundle.label.tolist() == ["2020-01-01", "2021-01-01"]
+    assert bundle.group is not None
+    assert bundle.group.tolist() == [1, 2]
+    assert np.isnan(bundle.unimodal["voice"]).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("labels", "read"),
+    [("0 1", [0, 1]), ("0.5 1", [0.5, 1]), ("01 02", ["01", "02"]), ("1 x", ["1", "x"]), ("sad ", ["sad", ""])],
+)
+def test_labels_in_a_csv_are_numbers_where_all_are(labels: str, read: list[object], features: Path) -> None:
+    rows = "".join(f"v0.npy,{label}\n" for label in labels.split(" "))
+    (features / "t.csv").write_text(f"voice_path,label\n{rows}", encoding="utf-8")
+    bundle = read_bundle(features / "t.csv")
+    assert bundle.label is not None
+    assert bundle.label.tolist() == read
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"voice_path,label,label\nv0.npy,a,b\n", "has the column 'label' more than once"),
+        (b"voice_path,id\nv0.npy,caf\xe9\n", "can't be read as a table"),
+    ],
+)
+def test_a_csv_that_cannot_be_read_is_one_line(content: bytes, says: str, features: Path) -> None:
+    (features / "t.csv").write_bytes(content)
+    with pytest.raises(UserError, match=says):
+        read_bundle(features / "t.csv")
+
+
+def test_damaged_arrays_are_problems_or_one_line(features: Path) -> None:
+    with zipfile.ZipFile(features / "sheet.npz", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    content = bytearray((features / "v1.npz").read_bytes())
+    for i in range(30, len(content) - 60, 7):
+        content[i] ^= 255
+    (features / "damaged.npz").write_bytes(content)
+    for name in ("sheet.npz", "damaged.npz", "v0.npy"):
+        with pytest.raises(UserError, match=r"can't be read as \.npz"):
+            read_bundle((features / name).rename(features / f"{name}.npz"))
+        (features / f"{name}.npz").rename(features / name)
+    bundle = read_bundle(write(features / "t.csv", {"voice_path": ["v0.npy", "sheet.npz", "damaged.npz"]}))
+    assert sorted(bundle.problems) == [1, 2]
+
+
+def test_facts_of_arrays_are_one_per_sample_and_bytes_are_text(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", voice=np.ones((2, 3)), label=np.array([b"sad", b"calm"]))
+    label = read_bundle(tmp_path / "t.npz").label
+    assert label is not None
+    assert label.tolist() == ["sad", "calm"]
+    np.savez(tmp_path / "t.npz", voice=np.ones((2, 3)), label=np.ones((2, 1)))
+    with pytest.raises(UserError, match=r"'label' has shape \(2, 1\)"):
+        read_bundle(tmp_path / "t.npz")
+    np.savez(tmp_path / "t.npz", voice=np.ones((0, 3, 2)), voice_lengths=np.ones(0, int))
+    with pytest.raises(UserError, match="has no samples"):
+        read_bundle(tmp_path / "t.npz")
 
 
 def test_a_bundle_of_sequences_has_their_lengths(tmp_path: Path) -> None:

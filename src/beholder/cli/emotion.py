@@ -37,6 +37,9 @@ app.command("inspect")(inspect)
 app.add_typer(bench, name="bench")
 app.add_typer(convert, name="convert")
 
+_OFFERED = [name for name, settings in VARIANTS.items() if settings.get("unimodal_targets") != "given"]
+"""Variants that need nothing but a table: labels of single modalities are given in Python."""
+
 _TITLES = {
     "wa": "accuracy (WA)",
     "ua": "mean recall (UA)",
@@ -59,7 +62,7 @@ def emotion() -> None:
 def fit(
     table: TableFile,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder of the model.")],
-    variant: Annotated[str, typer.Option(help=f"How to learn: {', '.join(VARIANTS)}.")] = "attribution",
+    variant: Annotated[str, typer.Option(help=f"How to learn: {', '.join(_OFFERED)}.")] = "attribution",
     task: Annotated[Task, typer.Option(help="Whether labels are classes or numbers.")] = "classification",
     edges: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Of regression: where classes of the label meet.")
@@ -84,8 +87,8 @@ def fit(
     from beholder.tical.raw.kept import save_extraction
     from beholder.tical.raw.rows import learn_extraction
 
-    if variant not in VARIANTS:
-        raise UserError(f"--variant {variant!r} is unknown; it can be {', '.join(VARIANTS)}")
+    if variant not in _OFFERED:
+        raise UserError(f"--variant {variant!r} is unknown; it can be {', '.join(_OFFERED)}")
     check_new(out)
     asked = parse_extract(extract or [])
     with reading(table) as done:
@@ -124,6 +127,7 @@ def predict(
     from beholder.tical.folder import load
 
     folder = resolve(model)
+    _check_output(out, ".parquet", table, folder)
     loaded = load(folder)
     bundle = _part(_read(table, folder, loaded), split)
     columns: dict[str, Any] = {"id": bundle.id, **loaded.assess(bundle.x, by=grouping(loaded, bundle))}
@@ -144,25 +148,32 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="JSON file of the numbers.")] = None,
     split: Split = None,
     measures: Annotated[
-        Literal["sentiment", "sims"], typer.Option(help="Of numbers: those of MOSI and MOSEI, or of CH-SIMS.")
-    ] = "sentiment",
+        Literal["sentiment", "sims"] | None,
+        typer.Option(help="Of numbers: those of MOSI and MOSEI, or of CH-SIMS.", show_default="sentiment"),
+    ] = None,
 ) -> None:
     """Measure a model on labelled samples, with intervals over groups."""
     from beholder.tical.evaluation import labels_of, measure_model
     from beholder.tical.folder import load
 
     folder = resolve(model)
+    if out is not None:
+        _check_output(out, ".json", table, folder)
     loaded = load(folder)
+    if measures is not None and loaded.task != "regression":
+        raise UserError(f"--measures {measures} is for numbers, and this model tells classes; leave it out")
     bundle = _read(table, folder, loaded)
     labels_of(bundle, table)
     if split is None and bundle.split is not None and "test" in bundle.split:
         split = "test"
-    result = measure_model(loaded, _part(bundle, split), measures)
+    result = measure_model(loaded, _part(bundle, split), measures or "sentiment")
     if out is not None:
         with replacing(out) as temporary:
             temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     title = f"{result['scored']} of {result['total']} samples" + (f" of split {split}" if split else "")
     _show(result, title)
+    if unknown := result["unknown_labels"]:
+        _console().print(f"Labels that the model doesn't know count as missed: {', '.join(unknown)}", soft_wrap=True)
     if loaded.task == "regression":
         _console().print("Acc-2 and F1 say what they count: with 0 as positive, or without samples whose label is 0.")
 
@@ -172,7 +183,19 @@ def _read(table: Path, folder: Path, model: Model) -> Bundle:
     from beholder.tical.raw.rows import extraction_of
 
     with reading(table) as done:
-        return read_bundle(table, extraction_of(folder, model.modalities_, done))
+        return read_bundle(table, extraction_of(folder, model.modalities_, done), model.modalities_)
+
+
+def _check_output(out: Path, suffix: str, table: Path, folder: Path) -> None:
+    """Raise `UserError`, before any work, where a file can't be written or would replace what is read."""
+    if out.suffix.lower() != suffix:
+        raise UserError(f"--out {out}: its ending is {out.suffix or '(none)'}, and {suffix} is what is written")
+    if out.is_dir():
+        raise UserError(f"--out {out} is a folder; name a file in it")
+    if not out.parent.is_dir():
+        raise UserError(f"--out {out}: the folder {out.parent} does not exist. Make it first")
+    if out.exists() and (out.resolve() == table.resolve() or out.resolve().is_relative_to(folder.resolve())):
+        raise UserError(f"--out {out} is read here, and would be replaced; name another file")
 
 
 def _show(result: dict[str, Any], title: str) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from beholder.batch.report import printable
+from beholder.errors import UserError
 from beholder.tical.contents import Entry, contents
 from beholder.tical.mmsa import FEATURES, PUBLISHED, SAMPLES, convert_mmsa
 from beholder.tical.unpickle import MAX_BYTES
@@ -31,7 +32,7 @@ def mmsa(
     max_gb: MaxGb = MAX_BYTES / 1e9,
 ) -> None:
     """Read a pickle of MMSA, running nothing that it names, and write files that are no pickles."""
-    data, digest = convert_mmsa(file, out, int(max_gb * 1e9))
+    data, digest = convert_mmsa(file, out, _bytes(max_gb))
     console = Console(highlight=False, markup=False)
     splits = data.columns["split"].tolist()
     parts = ", ".join(f"{splits.count(split)} {split}" for split in dict.fromkeys(splits))
@@ -48,6 +49,12 @@ def mmsa(
         console.print(warning, soft_wrap=True)
 
 
+def _bytes(max_gb: float) -> int:
+    if not 0 < max_gb <= 1000:
+        raise UserError(f"--max-gb {max_gb:g}: allowed are numbers above 0, 1,000 at most")
+    return int(max_gb * 1e9)
+
+
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .npz, .csv, .parquet, or a pickle of MMSA.")],
     max_gb: MaxGb = MAX_BYTES / 1e9,
@@ -59,7 +66,7 @@ def inspect(
     for column in ("shape", "lowest", "highest", "missing", "infinite"):
         shown.add_column(column, justify="right")
     shown.add_column("values", overflow="fold")
-    for entry in contents(file, int(max_gb * 1e9)):
+    for entry in contents(file, _bytes(max_gb)):
         shown.add_row(
             printable(entry.name),
             entry.kind,

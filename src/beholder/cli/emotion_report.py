@@ -22,14 +22,16 @@ def report(
 ) -> None:
     """A page of the samples whose modalities agree least, with what each shows side by side."""
     from beholder.report.conflicts import write_conflicts
+    from beholder.report.page import check_page
     from beholder.tical.conflicts import find_conflicts
     from beholder.tical.folder import load
     from beholder.tical.raw.rows import extraction_of
 
+    check_page(out)
     folder = resolve(model)
     loaded = load(folder)
     with reading(table) as done:
-        bundle = read_bundle(table, extraction_of(folder, loaded.modalities_, done))
+        bundle = read_bundle(table, extraction_of(folder, loaded.modalities_, done), loaded.modalities_)
     found = find_conflicts(loaded, bundle if split is None else bundle.part(split), most)
     size = write_conflicts(found, out, table=table.name, model=model.name)
     console = Console(highlight=False, markup=False)

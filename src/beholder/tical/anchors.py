@@ -143,7 +143,10 @@ def place_anchors(
     """Anchors where the training points (n, d) put them, with bias, temperature and reference scores fitted there."""
     n_classes = confidence.shape[1]
     near = near_distances(z, z[rows], classes, n_classes, config, _own(np.arange(len(z)), rows))
-    bias, temperature = _fit_softmax(near[present], y[present], config)
+    # The only sample of a class is no anchor to itself: nothing is near it, and it would drive T to infinity.
+    reached = present & (near[np.arange(len(y)), y] < _FAR)
+    reached = reached if reached.any() else present
+    bias, temperature = _fit_softmax(near[reached], y[reached], config)
     told = present & (np.nan_to_num(confidence, nan=-1.0).argmax(axis=1) == y)
     if config.typicality_reference == "anchors":
         told &= np.isin(np.arange(len(z)), rows)

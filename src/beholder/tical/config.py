@@ -5,6 +5,7 @@ What the abstract leaves open is our decision; VARIANTS names the settings that 
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -102,7 +103,7 @@ class TicalConfig(BaseModel):
     """Epochs without a better one after which training stops; None: never."""
     validation_fraction: float = Field(default=0.125, gt=0, lt=1)
     """Share of the training groups that chooses the epoch, where the caller holds out none."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     threads: int = Field(default=1, ge=1)
     """torch's, while it is trained."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -112,6 +113,8 @@ class TicalConfig(BaseModel):
     def _edges_make_classes(self) -> Self:
         if len(self.label_edges) < 2 or list(self.label_edges) != sorted(set(self.label_edges)):
             raise ValueError("label_edges must be two numbers or more, each larger than the one before")
+        if not all(map(math.isfinite, self.label_edges)):
+            raise ValueError("label_edges must be finite: the outer classes have no other end anyway")
         return self
 
     @model_validator(mode="after")

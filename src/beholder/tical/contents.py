@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def _entry(name: str, values: Any) -> Entry:
 
 def _text_entry(name: str, array: NDArray[Any]) -> Entry:
     flat = array.reshape(-1).tolist()
-    known = [value for value in flat if value is not None and value == value]
+    known = [value for value in flat if value is not None and not (isinstance(value, float) and math.isnan(value))]
     if known and all(isinstance(value, int | float) for value in known):
         numbers = np.array(known, dtype=np.float64)  # a column of numbers with gaps
         _, infinite, low, high = _spread(numbers)

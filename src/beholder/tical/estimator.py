@@ -63,6 +63,8 @@ class TicalEstimator(BaseEstimator):  # type: ignore[misc]
             return TicalConfig(**{**settings, "seed": self.seed, "task": self.task})
         except ValidationError as error:
             first = error.errors()[0]
+            if not first["loc"]:  # settings that do not go together, whose message names them
+                raise UserError(f"settings: {first['msg'].removeprefix('Value error, ')}") from error
             raise UserError(
                 f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}"
             ) from error

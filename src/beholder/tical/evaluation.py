@@ -25,6 +25,9 @@ from beholder.tical.sentiment import MEASURES
 MIN_GROUPS = 10
 """Fewer have no intervals."""
 
+_SHOWN = 5
+"""Unknown labels that are named."""
+
 VALIDATION = ("valid", "val", "validation")
 """Names of the split that chooses the epoch."""
 
@@ -58,6 +61,9 @@ def grouping(model: Model, bundle: Bundle) -> NDArray[Any] | None:
 def _within(name: str | None, bundle: Bundle) -> NDArray[Any] | None:
     if name is not None and bundle.group is None:
         raise UserError(f"the table has no 'group'; features are standardised within each {name}, so it needs one")
+    if name is not None and bundle.group is not None and (bundle.group != bundle.group).any():
+        row = int(np.argmax(bundle.group != bundle.group))
+        raise UserError(f"the group of row {row} is NaN; features are standardised within each {name}")
     return None if name is None else bundle.group
 
 
@@ -92,6 +98,16 @@ def measure_model(model: Model, bundle: Bundle, measures: str = "sentiment") -> 
     """
     check_sound(bundle)
     label = labels_of(bundle)
+    unknown: list[str] = []
+    if model.task == "classification":
+        place = class_of(model.classes_, label)
+        unknown = sorted(set(label[place < 0].astype(str)))
+        if (place < 0).all():
+            raise UserError(
+                f"no sample has a label that the model knows: {', '.join(unknown[:_SHOWN])}; it knows "
+                f"{', '.join(map(str, model.classes_))}"
+            )
+        label = np.where(place < 0, label.astype(str), model.classes_.astype(str)[place])
     report = model.assess(bundle.x, by=grouping(model, bundle))
     ok = report["status"] == "ok"
     if not ok.any():
@@ -107,7 +123,7 @@ def measure_model(model: Model, bundle: Bundle, measures: str = "sentiment") -> 
     values = measured(truth, pred)
     enough = len(np.unique(groups)) >= MIN_GROUPS
     spans = intervals(truth, pred, groups, measured=measured) if enough else {}
-    result: dict[str, Any] = {"scored": int(ok.sum()), "total": len(label)}
+    result: dict[str, Any] = {"scored": int(ok.sum()), "total": len(label), "unknown_labels": unknown}
     for name, value in values.items():
         span = spans.get(name)
         result[name] = {"value": _or_none(value), "interval": span and [_or_none(end) for end in span]}
@@ -167,19 +183,33 @@ def labels_of(bundle: Bundle, where: str | Path = "the table") -> NDArray[Any]:
 def numbers_of(label: NDArray[Any]) -> NDArray[np.float64]:
     """Labels as numbers. Raises UserError for text."""
     try:
-        return label.astype(np.float64)
+        numbers: NDArray[np.float64] = label.astype(np.float64)
     except ValueError:
         raise UserError(f"the label {label[0].item()!r} is no number, and the model tells numbers") from None
+    if np.isinf(numbers).any():
+        raise UserError(f"the label of row {int(np.isinf(numbers).argmax())} is infinite; numbers are allowed")
+    return numbers
+
+
+def class_of(classes: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
+    """(n,): the place of each label among `classes`, -1 for none. Of numbers 1 and 1.0 are the same."""
+    if classes.dtype.kind in "iuf":
+        try:
+            classes, labels = classes.astype(np.float64), labels.astype(np.float64)
+        except ValueError:
+            return np.full(len(labels), -1)
+    else:
+        classes, labels = classes.astype(str), labels.astype(str)
+    same = labels[:, None] == classes
+    return np.where(same.any(axis=1), same.argmax(axis=1), -1)
 
 
 def _classes(model: Model, values: NDArray[Any]) -> NDArray[np.int64]:
     """The column of the class of each label, -1 where there is none."""
     if isinstance(model, TicalRegressor):
-        soft = levels_of(values, model.config.label_edges)
+        soft = levels_of(numbers_of(values), model.config.label_edges)
         return np.where(missing(soft), -1, np.nan_to_num(soft).argmax(axis=1))
-    names = model.classes_.astype(str)
-    found = np.argmax(values.astype(str)[:, None] == names, axis=1)
-    return np.where(np.isin(values.astype(str), names), found, -1)
+    return class_of(model.classes_, values)
 
 
 def _share(values: NDArray[np.bool_]) -> float | None:

@@ -6,6 +6,8 @@ Everything that a prediction depends on is an array in one safetensors file: the
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +22,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from beholder import __version__
-from beholder.batch.files import replacing
 from beholder.errors import UserError
 from beholder.tical.anchors import AnchorSpace
 from beholder.tical.attribution import Attribution
@@ -46,7 +47,6 @@ def save(model: Model, folder: Path, *, card: dict[str, Any] | None = None) -> N
     """Write a fitted model; `card` adds what it was trained on and how accurate it is. Raises UserError where
     `folder` holds something."""
     check_new(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     config = {
         "settings": model.config.model_dump(),
         "modalities": {m: asdict(kind) for m, kind in model.modalities_.items()},
@@ -58,12 +58,27 @@ def save(model: Model, folder: Path, *, card: dict[str, Any] | None = None) -> N
         "anchor_ids": {m: ids.tolist() for m, ids in model.anchor_ids_.items()},
         "temperature": {m: space.temperature for m, space in model.fit_.reference.anchors.items()},
     }
-    save_file(_tensors(model), folder / WEIGHTS)
-    digest = sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    facts = {"engine": "tical", "beholder": __version__, "weights_sha256": digest, "limits": LIMITS, **(card or {})}
-    for name, content in ((CONFIG, config), (CARD, facts)):
-        with replacing(folder / name) as temporary:
-            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    settings = _as_json(config)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        save_file(_tensors(model), unfinished / WEIGHTS)
+        digests = {
+            "weights_sha256": sha256((unfinished / WEIGHTS).read_bytes()).hexdigest(),
+            "config_sha256": sha256(settings).hexdigest(),
+        }
+        facts = {"engine": "tical", "beholder": __version__, **digests, "limits": LIMITS, **(card or {})}
+        (unfinished / CONFIG).write_bytes(settings)
+        (unfinished / CARD).write_bytes(_as_json(facts))
+        unfinished.replace(folder)  # an empty folder gives way
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _as_json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def check_new(folder: Path) -> None:
@@ -78,14 +93,21 @@ def load(folder: str | Path) -> Model:
     if missing := [name for name in (CONFIG, WEIGHTS, CARD) if not (folder / name).is_file()]:
         raise UserError(f"{folder} has no {missing[0]}; a model of beholder emotion has {CONFIG}, {WEIGHTS} and {CARD}")
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        written = (folder / CONFIG).read_bytes()
+        config = json.loads(written)
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         settings = TicalConfig(**config["settings"])
         if sha256((folder / WEIGHTS).read_bytes()).hexdigest() != card["weights_sha256"]:
             raise UserError(f"{folder / WEIGHTS} is not the file that {CARD} describes; copy the folder again")
+        if card.get("config_sha256", sha256(written).hexdigest()) != sha256(written).hexdigest():
+            # A folder of an earlier version has no such entry.
+            raise UserError(f"{folder / CONFIG} is not the file that {CARD} describes; copy the folder again")
         stored = load_file(folder / WEIGHTS)
         return _rebuilt(settings, config, stored)
-    except (ValueError, KeyError, TypeError, RuntimeError, ValidationError, SafetensorError) as error:
+    except (
+        *(ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError),
+        *(ValidationError, SafetensorError),
+    ) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{folder} is damaged: {type(error).__name__} {error}; copy the folder again") from error

@@ -84,7 +84,7 @@ def check_features(
         if absent := [m for m, values in x.items() if values is None]:
             raise UserError(f"modality {absent[0]!r} is None in fit, so its width is unknown; give rows of NaN")
         return given
-    return {m: given[m] if m in given else _nothing(n, kind) for m, kind in kinds.items()}
+    return {m: given[m] if m in given else no_samples(n, kind) for m, kind in kinds.items()}
 
 
 def cut(values: NDArray[Any], lengths: ArrayLike, modality: str) -> Array:
@@ -247,11 +247,10 @@ def fit_scaler(x: Mapping[str, Array]) -> Scaler:
     known = {m: values[~np.isnan(values).any(axis=1)] for m, values in steps.items()}
     if empty := [m for m, values in known.items() if not len(values)]:
         raise UserError(f"modality {empty[0]!r} is missing in all training samples; leave it out of fit")
+    mean = {m: values.mean(axis=0, dtype=np.float64) for m, values in known.items()}
     sd = {m: values.std(axis=0, dtype=np.float64) for m, values in known.items()}
-    return Scaler(
-        {m: v.mean(axis=0, dtype=np.float64) for m, v in known.items()},
-        {m: np.where(s > 1e-8, s, 1.0) for m, s in sd.items()},
-    )
+    # Beside the mean, because features may be of any unit, and what never varies still has rounding errors.
+    return Scaler(mean, {m: np.where(s > 1e-8 * np.abs(mean[m]), s, 1.0) for m, s in sd.items()})
 
 
 def _as_numbers(m: str, values: ArrayLike) -> Array:
@@ -278,7 +277,8 @@ def bad_rows(m: str, values: Array) -> dict[int, str]:
     return out
 
 
-def _nothing(n: int, kind: Kind) -> Array:
+def no_samples(n: int, kind: Kind) -> Array:
+    """Of a modality that is missing in all `n` samples."""
     if kind.is_sequence:
         return np.full((n, 1, kind.width), np.nan, np.float32)  # type: ignore[return-value]
     return np.full((n, kind.width), np.nan)

@@ -65,9 +65,13 @@ def load_extraction(folder: Path) -> dict[str, Kept]:
     Raises UserError for files that are damaged or changed, and for an extractor that this version doesn't have or has
     in another version.
     """
-    if not (folder / FACTS).is_file():
-        return {}
     try:
+        if not (folder / FACTS).is_file():
+            card = folder / "card.json"
+            asked = json.loads(card.read_text(encoding="utf-8")).get("extractors") if card.is_file() else None
+            if asked:
+                raise UserError(f"{folder} has no {FACTS}, and {', '.join(asked)} needs it; copy the folder again")
+            return {}
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         if sha256((folder / ARRAYS).read_bytes()).hexdigest() != facts["arrays_sha256"]:
             raise UserError(f"{folder / ARRAYS} is not the file that {FACTS} describes; copy the folder again")
