@@ -24,6 +24,7 @@ def report(
     from beholder.report.conflicts import write_conflicts
     from beholder.report.page import check_page
     from beholder.tical.conflicts import find_conflicts
+    from beholder.tical.evaluation import grouping
     from beholder.tical.folder import load
     from beholder.tical.raw.rows import extraction_of
 
@@ -32,6 +33,7 @@ def report(
     loaded = load(folder)
     with reading(table) as done:
         bundle = read_bundle(table, extraction_of(folder, loaded.modalities_, done), loaded.modalities_)
+    grouping(loaded, bundle)  # says what is missing where the model needs groups
     found = find_conflicts(loaded, bundle if split is None else bundle.part(split), most)
     size = write_conflicts(found, out, table=table.name, model=model.name)
     console = Console(highlight=False, markup=False)

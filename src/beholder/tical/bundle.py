@@ -316,17 +316,17 @@ def _column(table: pa.Table, name: str, file: Path, *, gaps: bool = False) -> ND
     cells = [None if cell == "" else cell for cell in table[name].to_pylist()]
     if None in cells and not gaps:
         raise UserError(f"{file}: {name!r} is empty in row {cells.index(None)}; every sample needs one")
-    if name in ("label", "group") or name.startswith(_LABEL):
-        cells = _as_numbers(cells)
+    if name != "split":
+        cells = _as_numbers(cells, _WHOLE if name in ("id", "group") else _NUMBER)
     if all(cell is None or isinstance(cell, int | float) for cell in cells) and any(cell is not None for cell in cells):
         return np.array([np.nan if cell is None else cell for cell in cells])
     return np.array(["" if cell is None else str(cell) for cell in cells])
 
 
-def _as_numbers(cells: list[Any]) -> list[Any]:
-    """Text as numbers, if all of it is numbers as they are usually written; `001` is a name."""
+def _as_numbers(cells: list[Any], form: re.Pattern[str]) -> list[Any]:
+    """Text as numbers, if all of it has the form of them; `001` is a name, and so are twenty digits of an id."""
     known = [cell for cell in cells if cell is not None]
-    if not known or not all(isinstance(cell, str) and _NUMBER.fullmatch(cell.strip()) for cell in known):
+    if not known or not all(isinstance(cell, str) and form.fullmatch(cell.strip()) for cell in known):
         return cells
     number = int if all(_WHOLE.fullmatch(cell.strip()) for cell in known) else float
     return [None if cell is None else number(cell) for cell in cells]

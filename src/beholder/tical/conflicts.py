@@ -59,9 +59,7 @@ class Conflicts:
 
 def find_conflicts(model: Model, bundle: Bundle, most: int) -> Conflicts:
     """The `most` samples of lowest consistency. Reads no label but to show it."""
-    from beholder.tical.evaluation import grouping  # here: torch comes with it, and a page needs none
-
-    by = grouping(model, bundle)
+    by = bundle.group if model.config.standardize_by is not None else None
     report, pseudo = model.assess(bundle.x, by=by), model.pseudo_labels(bundle.x, by=by)
     value = report["consistency"]
     assessed = np.flatnonzero(~np.isnan(value))
