@@ -18,6 +18,8 @@ pytest.importorskip("geoopt", reason="needs the extra emotion")
 from planted_emotions import plant
 from planted_sentiment import plant_numbers
 
+from beholder.tical.folder import load
+
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -342,3 +344,25 @@ def test_a_classifiers_labels_cannot_measure_a_regressor(
     np.savez(tmp_path / "t.npz", text=np.ones((2, 4)), label=np.array(["a", "b"]))
     assert main(["emotion", "evaluate", str(regressor), str(tmp_path / "t.npz")]) == 1
     assert "is no number" in capsys.readouterr().err
+    for label, shown, says in (
+        (np.array([1.0, np.inf]), np.zeros(2), "the label of row 1 is infinite"),
+        (np.array([1.0, 0.0]), np.array(["a", "b"]), "the label 'a' is no number"),
+    ):
+        x = {
+            m: np.random.default_rng(0).normal(size=(2, kind.width)) for m, kind in load(regressor).modalities_.items()
+        }
+        np.savez(tmp_path / "t.npz", **x, label=label, **{f"label_{next(iter(x))}": shown})
+        assert main(["emotion", "evaluate", str(regressor), str(tmp_path / "t.npz")]) == 1
+        assert says in capsys.readouterr().err
+
+
+def test_a_sample_of_no_group_can_not_be_standardised_within_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = plant(60)
+    group = (data.group % 5).astype(float)
+    group[7] = np.nan
+    np.savez(tmp_path / "t.npz", **data.x, label=data.y, group=group)
+    line = ["emotion", "fit", str(tmp_path / "t.npz"), "-o", str(tmp_path / "m"), "--standardize-by", "speaker"]
+    assert main(line) == 1
+    assert "the group of row 7 is NaN; features are standardised within each speaker" in capsys.readouterr().err

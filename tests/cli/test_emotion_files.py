@@ -45,6 +45,12 @@ def test_a_hostile_pickle_is_one_line_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_column_of_lists_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pq.write_table(pa.table({"id": [1, 2], "embedding": [[0.5, 1.0], [2.0, 3.0]]}), tmp_path / "t.parquet")
+    assert main(["emotion", "inspect", str(tmp_path / "t.parquet")]) == 0
+    assert "embedding" in capsys.readouterr().out
+
+
 def test_too_large_a_pickle_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write_mmsa(tmp_path / "p.pkl")
     for wrong in ("nan", "inf", "0"):
