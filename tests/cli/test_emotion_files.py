@@ -45,6 +45,13 @@ def test_a_hostile_pickle_is_one_line_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_labels_of_a_csv_that_are_numbers_have_a_range(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,label,split\n001,0.5,train\n002,-2,test\n003,,test\n", encoding="utf-8")
+    found = {entry.name: entry for entry in contents(tmp_path / "t.csv")}
+    assert (found["label"].low, found["label"].high, found["label"].missing) == (-2, 0.5, 1)
+    assert (found["id"].kind, found["split"].counts) == ("text", {"test": 2, "train": 1})
+
+
 def test_a_column_of_lists_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pq.write_table(pa.table({"id": [1, 2], "embedding": [[0.5, 1.0], [2.0, 3.0]]}), tmp_path / "t.parquet")
     assert main(["emotion", "inspect", str(tmp_path / "t.parquet")]) == 0

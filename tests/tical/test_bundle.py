@@ -87,6 +87,8 @@ def test_names_in_a_csv_stay_as_they_stand_there(features: Path) -> None:
     assert bundle.id.tolist() == ["001", "12345678901234567891"]
     (features / "ids.csv").write_text("id,voice_path\n7,v0.npy\n10,v0.npy\n", encoding="utf-8")
     assert read_bundle(features / "ids.csv").id.tolist() == [7, 10]
+    (features / "ids.csv").write_text("id,voice_path\n+7,v0.npy\n10,v0.npy\n", encoding="utf-8")
+    assert read_bundle(features / "ids.csv").id.tolist() == ["+7", "10"]
     (features / "ids.csv").write_text("id,voice_path\n12345678901234567890,v0.npy\n1,v0.npy\n", encoding="utf-8")
     assert read_bundle(features / "ids.csv").id.tolist() == ["12345678901234567890", "1"]
     assert bundle.label is not None

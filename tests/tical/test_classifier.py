@@ -86,6 +86,23 @@ def test_a_saved_model_tells_the_same(model: TicalClassifier, fresh: Planted, tm
     assert second["pred"].tolist() == first["pred"].tolist()
 
 
+def test_a_model_is_there_as_a_whole_or_not_at_all(
+    model: TicalClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("beholder.tical.folder.save_file", full)
+        with pytest.raises(OSError, match="No space"):
+            save(model, tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "m").mkdir()  # an empty one is no obstacle
+    save(model, tmp_path / "m")
+    assert [file.name for file in tmp_path.iterdir()] == ["m"]
+    load(tmp_path / "m")
+
+
 def test_changed_weights_are_refused(model: TicalClassifier, tmp_path: Path) -> None:
     save(model, tmp_path / "m")
     weights = tmp_path / "m" / "model.safetensors"

@@ -24,10 +24,9 @@ from beholder.imaging.status import ImageError
 TRAIN, JUDGE = 0, 1
 """First words of the seeds, so that no training crop is drawn as a held-out one is."""
 
-
 KEPT_BYTES = 4_000_000_000
 """Of pixels, with their copies at half the size, that a process keeps in memory. Of a larger set it reads each photo
-again whenever a crop of it is drawn: 300 GB of LSDIR would not fit, and decoding is loaders' work."""
+again whenever a crop of it is drawn: the 85,000 of LSDIR would not fit, and decoding is loaders' work."""
 
 
 @dataclass(frozen=True)

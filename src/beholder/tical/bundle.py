@@ -28,7 +28,7 @@ ARRAYS = (".npy", ".npz")
 _FACTS = ("id", "label", "group", "split")
 _LENGTHS, _PATH, _TEXT, _LABEL = "_lengths", "_path", "_text", "label_"
 
-_WHOLE = re.compile(r"[-+]?(0|[1-9]\d{0,17})", re.ASCII)
+_WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
 _NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan|[-+]?inf", re.ASCII | re.IGNORECASE)
 
 
@@ -142,7 +142,7 @@ def _read_csv(file: Path) -> pa.Table:
 
 def _read_npz(file: Path, raw: Raw | None) -> Bundle:
     arrays = read_arrays(file)
-    for name in (name for name in arrays if name in _FACTS or name.startswith(_LABEL)):
+    for name in (name for name in arrays if name in _FACTS or name in {_LABEL + m for m in arrays}):
         arrays[name] = _decoded(name, arrays[name], file)
     found = {name: values for name, values in arrays.items() if name not in _FACTS}
     lengths = {m: found.pop(m + _LENGTHS) for m in list(found) if m + _LENGTHS in found}
@@ -317,18 +317,18 @@ def _column(table: pa.Table, name: str, file: Path, *, gaps: bool = False) -> ND
     if None in cells and not gaps:
         raise UserError(f"{file}: {name!r} is empty in row {cells.index(None)}; every sample needs one")
     if name != "split":
-        cells = _as_numbers(cells, _WHOLE if name in ("id", "group") else _NUMBER)
+        cells = as_numbers(cells, _WHOLE if name in ("id", "group") else _NUMBER)
     if all(cell is None or isinstance(cell, int | float) for cell in cells) and any(cell is not None for cell in cells):
         return np.array([np.nan if cell is None else cell for cell in cells])
     return np.array(["" if cell is None else str(cell) for cell in cells])
 
 
-def _as_numbers(cells: list[Any], form: re.Pattern[str]) -> list[Any]:
-    """Text as numbers, if all of it has the form of them; `001` is a name, and so are twenty digits of an id."""
+def as_numbers(cells: list[Any], form: re.Pattern[str] = _NUMBER) -> list[Any]:
+    """Text as numbers, if all of it has the form of them; None stays. `001` is a name, and so are twenty digits."""
     known = [cell for cell in cells if cell is not None]
-    if not known or not all(isinstance(cell, str) and form.fullmatch(cell.strip()) for cell in known):
+    if not known or not all(isinstance(cell, str) and form.fullmatch(cell) for cell in known):
         return cells
-    number = int if all(_WHOLE.fullmatch(cell.strip()) for cell in known) else float
+    number = int if all(_WHOLE.fullmatch(cell) for cell in known) else float
     return [None if cell is None else number(cell) for cell in cells]
 
 

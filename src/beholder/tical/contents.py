@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beholder.errors import UserError
-from beholder.tical.bundle import TABLES, read_arrays, read_columns
+from beholder.tical.bundle import TABLES, as_numbers, read_arrays, read_columns
 from beholder.tical.mmsa import mmsa_parts
 from beholder.tical.unpickle import MAX_BYTES
 
@@ -63,6 +63,9 @@ def contents(file: Path, max_bytes: int = MAX_BYTES) -> list[Entry]:
 def _columns(table: pa.Table) -> Iterator[tuple[str, Any]]:
     for name in table.column_names:
         column = table[name]
+        if pa.types.is_string(column.type):  # facts of a .csv are read as text
+            yield name, as_numbers([cell or None for cell in column.to_pylist()])
+            continue
         yield name, column.to_numpy() if column.null_count == 0 else column.to_pylist()
 
 

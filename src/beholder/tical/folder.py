@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -104,10 +103,7 @@ def load(folder: str | Path) -> Model:
             raise UserError(f"{folder / CONFIG} is not the file that {CARD} describes; copy the folder again")
         stored = load_file(folder / WEIGHTS)
         return _rebuilt(settings, config, stored)
-    except (
-        *(ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError),
-        *(ValidationError, SafetensorError),
-    ) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{folder} is damaged: {type(error).__name__} {error}; copy the folder again") from error
